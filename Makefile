@@ -1,0 +1,65 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+GOLANGCI_LINT := bin/golangci-lint-v2.15.0
+BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build ./bin/caio
+	go build -trimpath -o bin/caio ./cmd/caio
+
+.PHONY: demo
+demo: ## Run the demonstration: requests routed and refused, with proofs
+	go run ./cmd/caio demo
+
+.PHONY: test
+test: ## Run every test that this machine can
+	@if [ -z "$${CAIO_TEST_POSTGRES:-}" ]; then echo "NOTE: there is no PostgreSQL store to test yet; SQLite only"; fi
+	go test ./...
+
+.PHONY: race
+race: ## Run every test under the race detector
+	go test -race ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check the code's form
+	$(GOLANGCI_LINT) run
+	go run ./cmd/caio policy check policies
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(@:bin/golangci-lint-%=%)
+	mv bin/golangci-lint $@
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
+	@found=0; \
+	for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			found=$$((found+1)); echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done; \
+	if [ $$found = 0 ]; then echo "no fuzz target found" >&2; exit 1; fi; \
+	echo "$$found fuzz targets ran"
+
+.PHONY: bench
+bench: ## Measure decisions and the HTTP path, as a table
+	@mkdir -p artifacts
+	go test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime $(BENCHTIME) ./engine | tee artifacts/decide.txt
+	go test -run '^$$' -bench '^BenchmarkHTTP$$' -benchtime $(BENCHTIME) ./server | tee artifacts/http.txt
+	$(BENCHSTAT) -row /services -col /candidates artifacts/decide.txt
+	$(BENCHSTAT) artifacts/http.txt
+
+.PHONY: validate
+validate: lint race ## Everything that has to be true before a change is merged
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin artifacts caio-demo
