@@ -4,7 +4,15 @@
 package verify
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/canonical"
 )
 
 // Versions written into every document.
@@ -24,6 +32,9 @@ const (
 	Routed = "routed"
 	Denied = "denied"
 )
+
+// MaxDocumentBytes bounds what [DecodeDocument] looks at.
+const MaxDocumentBytes = 32 << 20
 
 // Document is why: every argument by digest, and what followed (spec/proof.md, "The document"). Its canonical bytes are what is hashed and stored.
 type Document struct {
@@ -129,4 +140,99 @@ type Principal struct {
 	Trust       contracts.Decimal `json:"trust"`
 	Method      string            `json:"method"`
 	Issuer      string            `json:"issuer"`
+}
+
+// Header is what a document says of its making, beside request, principal and decision.
+type Header struct {
+	DecisionID   string // by [NewDecisionID] at Time
+	Issuer       string
+	Log          string
+	Base         int64
+	Engine       Build
+	Time         time.Time // as given to the calculus; whole milliseconds
+	Snapshot     Reference
+	Attestations Reference
+	Settings     Reference
+	Bundles      []BundleReference
+}
+
+// NewDocument puts a document together. It stands for r and p by value, but for their content, which is in c. The tenant is the principal's.
+func NewDocument(h Header, r *contracts.Request, p contracts.Principal, c Commitments, d Decision) *Document {
+	bundles := slices.Clone(h.Bundles)
+	slices.SortFunc(bundles, func(a, b BundleReference) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
+	})
+	return &Document{
+		Schema:       SchemaV1,
+		Calculus:     CalculusV1,
+		DecisionID:   h.DecisionID,
+		Tenant:       p.Tenant,
+		Issuer:       h.Issuer,
+		Log:          h.Log,
+		Base:         h.Base,
+		Engine:       h.Engine,
+		Time:         h.Time.UTC().Format(TimeFormat),
+		Request:      committed(r, c),
+		Principal:    Principal{Subject: c[NameSubject], Roles: p.Roles, Permissions: p.Permissions, Trust: p.Trust, Method: p.Method, Issuer: p.Issuer},
+		Snapshot:     h.Snapshot,
+		Attestations: h.Attestations,
+		Settings:     h.Settings,
+		Bundles:      bundles,
+		Decision:     d,
+	}
+}
+
+// Canonical is the bytes that are hashed and stored. The error says what has no canonical form.
+func (d *Document) Canonical() ([]byte, error) { return canonical.Encode(d) }
+
+// DecodeDocument reads canonical bytes, strictly: whatever it accepts, [Document.Canonical] writes again byte for byte, and [Document.Validate] has nothing to say of.
+func DecodeDocument(text []byte) (*Document, error) {
+	if len(text) > MaxDocumentBytes {
+		return nil, fmt.Errorf("a document of %d bytes, at most %d", len(text), MaxDocumentBytes)
+	}
+	d := new(Document)
+	if err := canonical.Decode(text, d); err != nil {
+		return nil, err
+	}
+	if err := d.Validate(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Digest is the hex SHA-256 of text.
+func Digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// NewDecisionID is a UUIDv7 at t, truncated to milliseconds, with 74 of the random bits (RFC 9562, section 5.7).
+func NewDecisionID(t time.Time, random [10]byte) string {
+	var id [16]byte
+	ms := t.UnixMilli()
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	copy(id[6:], random[:])
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	x := hex.EncodeToString(id[:])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// decisionTime reads the milliseconds since 1970 out of a UUIDv7 in its one lower-case form.
+func decisionTime(id string) (int64, bool) {
+	if len(id) != 36 {
+		return 0, false
+	}
+	raw, err := hex.DecodeString(id[:8] + id[9:13] + id[14:18] + id[19:23] + id[24:])
+	if err != nil {
+		return 0, false
+	}
+	var ms int64
+	for _, b := range raw[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	// Made again from its parts it must be what it was: version, variant, hyphens and case.
+	return ms, NewDecisionID(time.UnixMilli(ms), [10]byte(raw[6:])) == id
 }

@@ -1,0 +1,15 @@
+package verify
+
+// The `typ` of every kind of log entry (spec/proof.md, "The log"). A verifier pins the one it expects, so that no entry can stand for one of another kind.
+const (
+	TypDecision    = "caio-decision+jws"    // a [Statement]
+	TypFailure     = "caio-failure+jws"     // an admitted request ended without a decision
+	TypContract    = "caio-contract+jws"    // a contract was registered, changed or removed
+	TypAttestation = "caio-attestation+jws" // an approver's word on a contract
+	TypGrant       = "caio-grant+jws"       // a tenant was given sight of a service, or lost it
+	TypSettings    = "caio-settings+jws"    // operational settings
+	TypActivation  = "caio-activation+jws"  // a bundle came into force
+	TypKey         = "caio-key+jws"         // a signing key came into use, or left it
+	TypAttempt     = "caio-attempt+jws"     // a call of a service, its start or its end
+	TypOutcome     = "caio-outcome+jws"     // what came of it
+)

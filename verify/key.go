@@ -1,0 +1,166 @@
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/smarthausgroup/caio/contracts/canonical"
+)
+
+// Key is a public key with the places in the logs where it was in use. With nil Intervals it is good in every log at every index; otherwise only in the logs that they name, by origin.
+type Key struct {
+	Public    ed25519.PublicKey
+	Intervals map[string]Interval
+}
+
+// Interval is the log indices between which a key was in use, both ends included; NotAfter is nil while it still is.
+type Interval struct {
+	NotBefore int64  `json:"not_before"`
+	NotAfter  *int64 `json:"not_after,omitempty"`
+}
+
+// ID is the key's id.
+func (k Key) ID() string { return KeyID(k.Public) }
+
+// Keys are public keys in order of id, as [ParseTrust] and [ParseJWKS] make them.
+type Keys []Key
+
+// Find returns the key with that id.
+func (ks Keys) Find(kid string) (Key, bool) {
+	for _, k := range ks {
+		if k.ID() == kid {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// KeyID is the thumbprint of a public key: base64url of SHA-256 of its required JWK members (RFC 7638, RFC 8037 appendix A.3).
+func KeyID(public ed25519.PublicKey) string {
+	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + encoding.EncodeToString(public) + `"}`))
+	return encoding.EncodeToString(sum[:])
+}
+
+// jwk is a public key as a JSON Web Key (RFC 7517, RFC 8037). `intervals` is ours; other readers ignore it.
+type jwk struct {
+	Alg       string              `json:"alg"`
+	Crv       string              `json:"crv"`
+	Intervals map[string]Interval `json:"intervals,omitempty"`
+	Kid       string              `json:"kid"`
+	Kty       string              `json:"kty"`
+	Use       string              `json:"use"`
+	X         string              `json:"x"`
+}
+
+type jwks struct {
+	Keys []jwk `json:"keys"`
+}
+
+// EncodeJWKS writes keys as a canonical JWK Set, in order of id (spec/proof.md, "The statement and the signature").
+func EncodeJWKS(keys Keys) ([]byte, error) {
+	list, err := keys.encode()
+	if err != nil {
+		return nil, err
+	}
+	return canonical.Encode(jwks{list})
+}
+
+// ParseJWKS reads what [EncodeJWKS] writes, white space aside, and nothing else.
+func ParseJWKS(text []byte) (Keys, error) {
+	var set jwks
+	if err := decodeSpaced(text, &set); err != nil {
+		return nil, fmt.Errorf("JWK set: %w", err)
+	}
+	return decodeKeys(set.Keys)
+}
+
+// decodeSpaced reads canonical JSON that may have been indented for people.
+func decodeSpaced(text []byte, v any) error {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return err
+	}
+	return canonical.Decode(compact.Bytes(), v)
+}
+
+func (ks Keys) encode() ([]jwk, error) {
+	list := make([]jwk, len(ks))
+	for i, k := range ks {
+		if err := k.check(); err != nil {
+			return nil, err
+		}
+		list[i] = jwk{Alg: algorithm, Crv: "Ed25519", Intervals: k.Intervals, Kid: k.ID(), Kty: "OKP", Use: "sig", X: encoding.EncodeToString(k.Public)}
+	}
+	slices.SortFunc(list, func(a, b jwk) int { return cmp.Compare(a.Kid, b.Kid) })
+	return list, ascending(list, func(k jwk) string { return k.Kid })
+}
+
+func decodeKeys(list []jwk) (Keys, error) {
+	keys := make(Keys, len(list))
+	for i, j := range list {
+		public, err := encoding.DecodeString(j.X)
+		if err != nil || encoding.EncodeToString(public) != j.X {
+			return nil, fmt.Errorf("keys[%d]: x is not base64url of a public key", i)
+		}
+		keys[i] = Key{public, j.Intervals}
+		if err := keys[i].check(); err != nil {
+			return nil, fmt.Errorf("keys[%d]: %w", i, err)
+		}
+		if want := (jwk{algorithm, "Ed25519", nil, keys[i].ID(), "OKP", "sig", j.X}); !j.same(want) {
+			return nil, fmt.Errorf("keys[%d]: a key has alg %s, crv %s, kty %s, use %s, and as its kid its thumbprint, %s", i, want.Alg, want.Crv, want.Kty, want.Use, want.Kid)
+		}
+	}
+	if err := ascending(list, func(k jwk) string { return k.Kid }); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return keys, nil
+}
+
+func (j jwk) same(want jwk) bool {
+	return j.Alg == want.Alg && j.Crv == want.Crv && j.Kid == want.Kid && j.Kty == want.Kty && j.Use == want.Use
+}
+
+func (k Key) check() error {
+	if len(k.Public) != ed25519.PublicKeySize {
+		return fmt.Errorf("an Ed25519 public key has %d bytes, not %d", ed25519.PublicKeySize, len(k.Public))
+	}
+	if weak(k.Public) {
+		return fmt.Errorf("the public key %x is a point of small order, or not reduced: signatures under it prove nothing", k.Public)
+	}
+	for origin, interval := range k.Intervals {
+		if origin == "" || interval.NotBefore < 0 || interval.NotAfter != nil && *interval.NotAfter < interval.NotBefore {
+			return fmt.Errorf("interval of log %q: not_before is at least 0 and not_after not before it", origin)
+		}
+	}
+	return nil
+}
+
+// The y coordinates, little endian, of the eight points of small order: 0, 1, -1, and the two of order 8.
+var smallOrder = [...]string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+}
+
+// weak reports whether a public key is of small order, so that its holder can find signatures that verify for many messages, or has a second encoding, so that it has a second id.
+func weak(public ed25519.PublicKey) bool {
+	y := slices.Clone(public)
+	y[31] &= 0x7f // the sign of x
+	if slices.Contains(smallOrder[:], hex.EncodeToString(y)) {
+		return true
+	}
+	// p = 2^255 - 19 is ed ff .. ff 7f: y >= p.
+	unreduced := y[0] >= 0xed && y[31] == 0x7f
+	for _, b := range y[1:31] {
+		unreduced = unreduced && b == 0xff
+	}
+	return unreduced
+}
