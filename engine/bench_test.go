@@ -11,7 +11,7 @@ import (
 
 // BenchmarkDecide measures a decision over a registry of which some services match, under 50 constraints.
 func BenchmarkDecide(b *testing.B) {
-	rules := policies(b, 50)
+	policies := rules(b, 50)
 	for _, services := range []int{100, 1_000, 10_000} {
 		all := make([]*engine.Service, services)
 		for i := range all {
@@ -29,7 +29,7 @@ func BenchmarkDecide(b *testing.B) {
 				}
 				arguments := engine.Arguments{
 					Request:  request(b, fmt.Sprintf(`{"intent": {"type": "work-%d", "text": "add these numbers"}, "data": {"labels": ["internal"]}}`, candidates)),
-					Snapshot: snapshot, Policies: rules, Time: now,
+					Snapshot: snapshot, Policies: policies, Time: now,
 				}
 				b.ReportAllocs()
 				for b.Loop() {

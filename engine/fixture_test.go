@@ -56,8 +56,8 @@ func request(t testing.TB, text string) *contracts.Request {
 	return r
 }
 
-// policies compiles n constraints that each read a few fields and hold.
-func policies(t testing.TB, n int) *rego.Policies {
+// rules compiles n constraints that each read a few fields and hold.
+func rules(t testing.TB, n int) *rego.Policies {
 	t.Helper()
 	var module strings.Builder
 	module.WriteString("package caio.policy.rules\n\nimport rego.v2\n")

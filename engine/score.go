@@ -85,7 +85,8 @@ func newScorer(r *contracts.Request) *scorer {
 	if s.intent == nil {
 		s.intent, surroundings = field.Encode(r.Intent.Type+" "+r.Intent.Text), field.Encode(r.Context.Text)
 	} else {
-		for _, share := range field.Spectrum(s.intent)[2:] {
+		bands := field.Spectrum(s.intent)
+		for _, share := range bands[2:] {
 			s.clarity += share
 		}
 	}
