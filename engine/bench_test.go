@@ -11,7 +11,7 @@ import (
 
 // BenchmarkDecide measures a decision over a registry of which some services match, under 50 constraints.
 func BenchmarkDecide(b *testing.B) {
-	policies := rules(b, 50)
+	policies := holdingRules(b, 50)
 	for _, services := range []int{100, 1_000, 10_000} {
 		all := make([]*engine.Service, services)
 		for i := range all {

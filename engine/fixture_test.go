@@ -56,8 +56,8 @@ func request(t testing.TB, text string) *contracts.Request {
 	return r
 }
 
-// rules compiles n constraints that each read a few fields and hold.
-func rules(t testing.TB, n int) *rego.Policies {
+// holdingRules compiles n constraints that each read a few fields and hold.
+func holdingRules(t testing.TB, n int) *rego.Policies {
 	t.Helper()
 	var module strings.Builder
 	module.WriteString("package caio.policy.rules\n\nimport rego.v2\n")
