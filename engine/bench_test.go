@@ -15,7 +15,7 @@ func BenchmarkDecide(b *testing.B) {
 	for _, services := range []int{100, 1_000, 10_000} {
 		all := make([]*engine.Service, services)
 		for i := range all {
-			all[i] = service(b, contract(b, fmt.Sprintf("service-%05d", i), i%7, capabilities(i)...), contracts.Audited)
+			all[i] = compiled(b, plainContract(b, fmt.Sprintf("service-%05d", i), i%7, capabilities(i)...), contracts.Audited)
 		}
 		snapshot, err := engine.NewSnapshot(all...)
 		if err != nil {
@@ -28,7 +28,7 @@ func BenchmarkDecide(b *testing.B) {
 					b.Fatal(err)
 				}
 				arguments := engine.Arguments{
-					Request:  request(b, fmt.Sprintf(`{"intent": {"type": "work-%d", "text": "add these numbers"}, "data": {"labels": ["internal"]}}`, candidates)),
+					Request:  plainRequest(b, fmt.Sprintf(`{"intent": {"type": "work-%d", "text": "add these numbers"}, "data": {"labels": ["internal"]}}`, candidates)),
 					Snapshot: snapshot, Policies: policies, Time: now,
 				}
 				b.ReportAllocs()

@@ -14,8 +14,8 @@ import (
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// contract returns a plain contract of a service that offers some capabilities for a price a call in USD.
-func contract(t testing.TB, id string, price int, capabilities ...string) *contracts.Contract {
+// plainContract returns a plain contract of a service that offers some capabilities for a price a call in USD.
+func plainContract(t testing.TB, id string, price int, capabilities ...string) *contracts.Contract {
 	t.Helper()
 	c, diagnostics := contracts.ParseContract(id+".yaml", []byte(fmt.Sprintf(`
 schema: caio.contract/v1
@@ -38,7 +38,7 @@ privacy: {locality: cloud, regions: [eu], encryption: {in_transit: true, at_rest
 	return c
 }
 
-func service(t testing.TB, c *contracts.Contract, a contracts.Attestation) *engine.Service {
+func compiled(t testing.TB, c *contracts.Contract, a contracts.Attestation) *engine.Service {
 	t.Helper()
 	s, diagnostics := engine.NewService(c, a)
 	if diagnostics.HasErrors() {
@@ -47,7 +47,7 @@ func service(t testing.TB, c *contracts.Contract, a contracts.Attestation) *engi
 	return s
 }
 
-func request(t testing.TB, text string) *contracts.Request {
+func plainRequest(t testing.TB, text string) *contracts.Request {
 	t.Helper()
 	r, diagnostics := contracts.ParseRequest("request.json", []byte(text), contracts.Admission{Operator: true})
 	if diagnostics.HasErrors() {
@@ -80,9 +80,9 @@ violation["RULE-%03d"] contains msg if {
 	if diagnostics.HasErrors() {
 		t.Fatal(diagnostics)
 	}
-	compiled, diagnostics := rego.Compile([]*rego.Bundle{bundle}, rego.Options{})
+	policies, diagnostics := rego.Compile([]*rego.Bundle{bundle}, rego.Options{})
 	if diagnostics.HasErrors() {
 		t.Fatal(diagnostics)
 	}
-	return compiled
+	return policies
 }

@@ -16,14 +16,14 @@ import (
 func TestSnapshotAgainstMap(t *testing.T) {
 	pool := make([]*engine.Service, 12)
 	for i := range pool {
-		pool[i] = service(t, contract(t, fmt.Sprintf("s%d", i%6), i, "chat"), contracts.SelfAttested)
+		pool[i] = compiled(t, plainContract(t, fmt.Sprintf("s%d", i%6), i, "chat"), contracts.SelfAttested)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		registry := engine.NewRegistry(must(engine.NewSnapshot()))
 		model := map[string]*engine.Service{}
 		for range rapid.IntRange(1, 20).Draw(t, "changes") {
 			before := registry.Snapshot()
-			ids, digest := list(before), before.Digest()
+			ids, digest := idsOf(before), before.Digest()
 			s := rapid.SampledFrom(pool).Draw(t, "service")
 			if rapid.Bool().Draw(t, "put") {
 				registry.Put(s)
@@ -32,11 +32,11 @@ func TestSnapshotAgainstMap(t *testing.T) {
 				registry.Remove(s.Contract.ID)
 				delete(model, s.Contract.ID)
 			}
-			if !slices.Equal(list(before), ids) || before.Digest() != digest {
+			if !slices.Equal(idsOf(before), ids) || before.Digest() != digest {
 				t.Fatal("a snapshot changed")
 			}
 			now := registry.Snapshot()
-			if got, want := list(now), slices.Sorted(maps.Keys(model)); !slices.Equal(got, want) {
+			if got, want := idsOf(now), slices.Sorted(maps.Keys(model)); !slices.Equal(got, want) {
 				t.Fatalf("got %v, want %v", got, want)
 			}
 			for id, want := range model {
@@ -53,7 +53,7 @@ func TestSnapshotAgainstMap(t *testing.T) {
 }
 
 func TestSnapshotRefusesRepeatedID(t *testing.T) {
-	s := service(t, contract(t, "a", 1, "chat"), contracts.SelfAttested)
+	s := compiled(t, plainContract(t, "a", 1, "chat"), contracts.SelfAttested)
 	if _, err := engine.NewSnapshot(s, s); err == nil {
 		t.Fatal("a repeated id was accepted")
 	}
@@ -63,7 +63,7 @@ func TestRegistryConcurrently(t *testing.T) {
 	registry := engine.NewRegistry(must(engine.NewSnapshot()))
 	var wg sync.WaitGroup
 	for i := range 8 {
-		s := service(t, contract(t, fmt.Sprintf("s%d", i), i, "chat"), contracts.SelfAttested)
+		s := compiled(t, plainContract(t, fmt.Sprintf("s%d", i), i, "chat"), contracts.SelfAttested)
 		wg.Go(func() {
 			for range 100 {
 				registry.Put(s)
@@ -77,7 +77,7 @@ func TestRegistryConcurrently(t *testing.T) {
 	}
 }
 
-func list(s *engine.Snapshot) []string {
+func idsOf(s *engine.Snapshot) []string {
 	ids := []string{}
 	for _, service := range s.Services() {
 		ids = append(ids, service.Contract.ID)
