@@ -1,0 +1,147 @@
+// Package ledger is the durable path: what is appended is on the disk before the caller is answered (spec/proof.md, "Durable before answered").
+//
+// Each tenant has one append-only log of leaves, with indices from 0 without a gap, and an opaque random origin. One goroutine writes: it takes whatever is waiting into one transaction, so that an idle ledger commits at once and a busy one pays for few syncs.
+// The heads of the logs move by compare-and-set in that transaction; what memory holds (heads, histories) moves only after it.
+//
+// It doesn't sign, decide or know what a leaf says. How long a request waits: the commit that is under way when it comes, and its own.
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
+)
+
+var (
+	// ErrClosed says that the ledger takes nothing any more.
+	ErrClosed = errors.New("ledger: closed")
+	// ErrDiverged says that the store holds something else than this process wrote. Nothing is appended until a restart.
+	ErrDiverged = errors.New("ledger: the store was changed by somebody else; stop the other process and restart this one")
+)
+
+// Options of a ledger. Random is required.
+type Options struct {
+	// Random is a cryptographic source, for the origins of logs.
+	Random io.Reader
+	// Observe, when set, is called with the events of each commit, in log order: after they are durable, before [Ledger.Size] covers them and before Append returns. It must be quick and must not append.
+	Observe func(events []store.Event)
+	// MaxGroup is how many calls of Append one transaction holds at most; 0 is 256.
+	MaxGroup int
+}
+
+const (
+	defaultGroup = 256
+	// maxGroupBytes bounds what one transaction holds, but for the last call that it takes.
+	maxGroupBytes = 8 << 20
+	originBytes   = 16
+)
+
+// Ledger appends, and reads what was appended: the methods of [store.Reader] are its own. It is safe for concurrent use.
+type Ledger struct {
+	store.Reader
+	store   store.Store
+	options Options
+	history *history
+
+	queue   chan *call
+	stopped chan struct{} // closed when the writer is done
+
+	closing sync.RWMutex // held for reading while a call is put into the queue
+	closed  bool
+
+	mu   sync.RWMutex
+	logs map[string]store.Log // what is durable
+
+	// The rest is the writer's alone.
+	doubt  []store.Advance // of a commit that failed: compared with the store before the next
+	broken error           // set once: nothing is written any more
+}
+
+// Open reads the heads of the logs and the latest attempts of the store, and starts the writer. The caller closes the ledger, then the store.
+func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
+	if o.Random == nil {
+		return nil, errors.New("ledger: Options.Random is required")
+	}
+	if o.MaxGroup == 0 {
+		o.MaxGroup = defaultGroup
+	}
+	logs, err := s.Logs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: reading the heads of the logs: %w", err)
+	}
+	history, err := loadHistory(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: reading the history: %w", err)
+	}
+	l := &Ledger{
+		Reader: s, store: s, options: o, history: history,
+		queue: make(chan *call, 4*o.MaxGroup), stopped: make(chan struct{}), logs: make(map[string]store.Log, len(logs)),
+	}
+	for _, log := range logs {
+		l.logs[log.Tenant] = log
+	}
+	go l.write()
+	return l, nil
+}
+
+// Close takes nothing more, writes what is queued, answers it, and returns when the writer is done. A second call does the same.
+func (l *Ledger) Close() error {
+	l.closing.Lock()
+	if !l.closed {
+		l.closed = true
+		close(l.queue)
+	}
+	l.closing.Unlock()
+	<-l.stopped
+	return nil
+}
+
+// Log returns the origin and the size of the tenant's log; at its first use it is made, durably.
+func (l *Ledger) Log(ctx context.Context, tenant string) (store.Log, error) {
+	if log, ok := l.log(tenant); ok {
+		return log, nil
+	}
+	if tenant == "" {
+		return store.Log{}, fmt.Errorf("%w: it names no tenant or no type", ErrInvalid)
+	}
+	if err := l.do(ctx, &call{tenant: tenant}); err != nil {
+		return store.Log{}, err
+	}
+	log, _ := l.log(tenant)
+	return log, nil
+}
+
+// Size is the number of durable leaves of the tenant's log; 0 for one that has none.
+func (l *Ledger) Size(tenant string) int64 {
+	log, _ := l.log(tenant)
+	return log.Size
+}
+
+func (l *Ledger) log(tenant string) (store.Log, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	log, ok := l.logs[tenant]
+	return log, ok
+}
+
+// HistoryAt returns, by service, the rows of the history for the intent type at a time: of every attempt that is in the tenant's log by now (spec/calculus.md, section 4, RL). A service without attempts in the window has no row.
+// The map is shared: the caller must not change it.
+func (l *Ledger) HistoryAt(tenant, intent string, at time.Time) map[string]contracts.History {
+	return l.history.at(tenant, intent, at)
+}
+
+// newOrigin draws an origin: opaque, so that it names no tenant, and fit for a path.
+func newOrigin(random io.Reader) (string, error) {
+	var b [originBytes]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("ledger: drawing the origin of a log: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}

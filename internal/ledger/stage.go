@@ -1,0 +1,149 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/smarthausgroup/caio/internal/store"
+)
+
+// group is the calls of one transaction, and what they write.
+type group struct {
+	calls   []*call
+	later   []*call // wait for the answer of a call of this group
+	batch   store.Batch
+	logs    map[string]int // tenant -> position in batch.Logs
+	answers map[answerKey]bool
+}
+
+type answerKey struct{ tenant, key, call string }
+
+// stage gives indices to the entries of the calls and makes the batch. A call that can't be written is answered here and left out.
+func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
+	g := &group{logs: map[string]int{}, answers: map[answerKey]bool{}}
+	for _, c := range calls {
+		repeated, err := l.checkAnswers(ctx, g, c)
+		if repeated {
+			g.later = append(g.later, c)
+			continue
+		}
+		if err == nil {
+			err = l.openLogs(g, c)
+		}
+		if err != nil {
+			c.done <- err
+			continue
+		}
+		g.add(c)
+	}
+	return g
+}
+
+// checkAnswers looks for earlier answers to the idempotency keys of the call: stored ones are an error, and `repeated` says that one is being written with this group.
+func (l *Ledger) checkAnswers(ctx context.Context, g *group, c *call) (repeated bool, err error) {
+	for i := range c.entries {
+		a := c.entries[i].Answer
+		if a == nil {
+			continue
+		}
+		key := answerKey{c.entries[i].Tenant, a.Key, a.Call}
+		if g.answers[key] {
+			return true, nil
+		}
+		first, err := l.store.Answer(ctx, key.tenant, key.key, key.call)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return false, fmt.Errorf("ledger: nothing was appended, the store failed: %w", err)
+		case first.Request != a.Request:
+			return false, ErrKeyReused
+		default:
+			return false, &Repeated{First: first}
+		}
+	}
+	return false, nil
+}
+
+// openLogs sees to it that the batch has a head for every log that the call writes to.
+func (l *Ledger) openLogs(g *group, c *call) error {
+	tenants := make([]string, 0, len(c.entries)+1)
+	if c.tenant != "" {
+		tenants = append(tenants, c.tenant)
+	}
+	for i := range c.entries {
+		tenants = append(tenants, c.entries[i].Tenant)
+	}
+	for _, tenant := range tenants {
+		if _, ok := g.logs[tenant]; ok {
+			continue
+		}
+		log, known := l.log(tenant)
+		if !known {
+			origin, err := newOrigin(l.options.Random)
+			if err != nil {
+				return err
+			}
+			log = store.Log{Tenant: tenant, Origin: origin}
+		} else if c.tenant != "" {
+			continue // somebody else has made it in the meantime
+		}
+		g.logs[tenant] = len(g.batch.Logs)
+		g.batch.Logs = append(g.batch.Logs, store.Advance{Tenant: tenant, Origin: log.Origin, From: log.Size, To: log.Size, New: !known})
+	}
+	return nil
+}
+
+// add puts the call's rows into the batch.
+func (g *group) add(c *call) {
+	g.calls = append(g.calls, c)
+	g.batch.APIKeys = append(g.batch.APIKeys, c.keys...)
+	c.indices = make([]int64, len(c.entries))
+	for i := range c.entries {
+		e := &c.entries[i]
+		head := &g.batch.Logs[g.logs[e.Tenant]]
+		c.indices[i] = head.To
+		head.To++
+		g.batch.Entries = append(g.batch.Entries, store.Entry{Tenant: e.Tenant, Index: c.indices[i], Type: e.Type, Leaf: e.Leaf})
+		g.addRows(e, c.indices[i])
+	}
+}
+
+func (g *group) addRows(e *Entry, index int64) {
+	b := &g.batch
+	if d := e.Decision; d != nil {
+		b.Decisions = append(b.Decisions, store.NewDecision{
+			Decision:    store.Decision{Tenant: e.Tenant, ID: d.ID, Index: index, Time: d.Time, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Intent: d.Intent},
+			Constraints: d.Constraints, Document: d.Document, Disclosures: d.Disclosures,
+		})
+	}
+	if e.Event != nil {
+		event := *e.Event
+		event.Tenant, event.Index = e.Tenant, index
+		b.Events = append(b.Events, event)
+	}
+	if e.Attempt != nil {
+		attempt := *e.Attempt
+		attempt.Tenant, attempt.Index = e.Tenant, index
+		b.Attempts = append(b.Attempts, attempt)
+	}
+	if k := e.Key; k != nil {
+		row := store.SigningKey{Tenant: e.Tenant, KID: k.KID, JWK: k.JWK, First: index}
+		if k.Retired {
+			row.Last = &index
+		}
+		b.SigningKeys = append(b.SigningKeys, row)
+	}
+	for _, blob := range e.Blobs {
+		b.Blobs = append(b.Blobs, store.Blob{Tenant: e.Tenant, Digest: blob.Digest, Kind: blob.Kind, Bytes: blob.Bytes})
+	}
+	if e.Grant != nil && e.Event.Kind == store.Granted {
+		b.Grants = append(b.Grants, *e.Grant)
+	} else if e.Grant != nil {
+		b.Revocations = append(b.Revocations, *e.Grant)
+	}
+	if a := e.Answer; a != nil {
+		g.answers[answerKey{e.Tenant, a.Key, a.Call}] = true
+		b.Answers = append(b.Answers, store.Answer{Tenant: e.Tenant, Key: a.Key, Call: a.Call, Request: a.Request, Status: a.Status, Body: a.Body, Index: index})
+	}
+}
