@@ -8,6 +8,8 @@ const (
 	MaxContractBytes = 256 << 10
 	MaxCapabilities  = 64
 	MaxPredicates    = 64
+	// MaxCanonicalBytes bounds the canonical JSON of a contract, in which a decimal takes more room than it may have had in its source.
+	MaxCanonicalBytes = 8 * MaxContractBytes
 )
 
 // Contract is the document with which a service joins (spec/contract.md).
@@ -15,19 +17,19 @@ const (
 // A value made by [ParseContract] is valid and has every default filled in: lists and maps are never nil, and what is optional without a default is nil.
 // Its canonical form, and so its digest, is that of this type.
 type Contract struct {
-	Schema       string               `json:"schema"`
-	ID           string               `json:"id"`
-	Name         string               `json:"name"`
-	Version      string               `json:"version"`
+	Schema       string               `json:"schema" jsonschema:"required"`
+	ID           string               `json:"id" jsonschema:"required"`
+	Name         string               `json:"name" jsonschema:"required"`
+	Version      string               `json:"version" jsonschema:"required"`
 	Description  string               `json:"description"`
-	Owner        string               `json:"owner"`
+	Owner        string               `json:"owner" jsonschema:"required"`
 	Tags         []string             `json:"tags"`
-	Placement    Placement            `json:"placement"`
-	Capabilities []Capability         `json:"capabilities"`
+	Placement    Placement            `json:"placement" jsonschema:"required"`
+	Capabilities []Capability         `json:"capabilities" jsonschema:"required"`
 	Guarantees   map[string]Guarantee `json:"guarantees"`
 	Limits       ServiceLimits        `json:"limits"`
-	Cost         Cost                 `json:"cost"`
-	Privacy      Privacy              `json:"privacy"`
+	Cost         Cost                 `json:"cost" jsonschema:"required"`
+	Privacy      Privacy              `json:"privacy" jsonschema:"required"`
 	Access       Access               `json:"access"`
 	Attributes   map[string]Value     `json:"attributes"`
 	Field        *Field               `json:"field,omitempty"`
@@ -58,7 +60,7 @@ const (
 
 // Capability is one kind of work that a service offers.
 type Capability struct {
-	Type       string           `json:"type"`
+	Type       string           `json:"type" jsonschema:"required"`
 	Model      string           `json:"model"`
 	Parameters map[string]Value `json:"parameters"`
 }
@@ -99,7 +101,7 @@ type Cost struct {
 
 // Privacy says where data goes and what becomes of it. What is nil has not been said.
 type Privacy struct {
-	Locality       Locality   `json:"locality"`
+	Locality       Locality   `json:"locality" jsonschema:"required"`
 	Regions        []string   `json:"regions"`
 	Encryption     Encryption `json:"encryption"`
 	RetentionDays  *int64     `json:"retention_days,omitempty"`
@@ -122,9 +124,9 @@ type Access struct {
 
 // Predicate is an author's own condition, in CEL.
 type Predicate struct {
-	ID      string `json:"id"`
+	ID      string `json:"id" jsonschema:"required"`
 	Stage   Stage  `json:"stage"`
-	Expr    string `json:"expr"`
+	Expr    string `json:"expr" jsonschema:"required"`
 	Message string `json:"message"`
 
 	// Pos is where Expr stands in the source, if it was read from one, for diagnostics of the compiler.

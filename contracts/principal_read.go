@@ -1,0 +1,42 @@
+package contracts
+
+import "github.com/smarthausgroup/caio/contracts/source"
+
+// maxPrincipalBytes bounds the text of a principal.
+const maxPrincipalBytes = 64 << 10
+
+// ParsePrincipal reads {tenant, subject, roles, permissions, trust, method, issuer} from JSON or YAML, for offline decisions and scenarios; a server makes a principal of a token. Only `tenant` is required; `method` is "scenario" by default, `trust` 0.
+func ParsePrincipal(file string, text []byte) (Principal, Diagnostics) {
+	root, faults := source.Parse(file, text, maxPrincipalBytes)
+	if root == nil {
+		return Principal{}, faults
+	}
+	return PrincipalNode(root)
+}
+
+// PrincipalNode is [ParsePrincipal] for a principal that stands inside another document.
+func PrincipalNode(root *source.Node) (Principal, Diagnostics) {
+	var form struct {
+		Tenant      string   `json:"tenant" jsonschema:"required"`
+		Subject     string   `json:"subject"`
+		Roles       []string `json:"roles"`
+		Permissions []string `json:"permissions"`
+		Trust       Decimal  `json:"trust"`
+		Method      string   `json:"method"`
+		Issuer      string   `json:"issuer"`
+	}
+	form.Method = "scenario"
+	check := checker{root: root}
+	source.Decode(root, &form, &check.faults)
+	check.name("/tenant", form.Tenant)
+	check.names("/roles", form.Roles)
+	check.names("/permissions", form.Permissions)
+	check.between("/trust", form.Trust, 0, maxTrust)
+	if check.faults.Sort(); check.faults.HasErrors() {
+		return Principal{}, check.faults
+	}
+	return Principal{
+		Tenant: form.Tenant, Subject: form.Subject, Roles: set(form.Roles), Permissions: set(form.Permissions),
+		Trust: form.Trust, Method: form.Method, Issuer: form.Issuer,
+	}, check.faults
+}
