@@ -96,7 +96,9 @@ func Check(ev *Evidence, trust Trust) []Verdict {
 
 // judgeKey says whether key was in use, in a log that the auditor knows. Without a receipt the statement's index is not known, only that it is not less than base, the log's size before.
 func judgeKey(key Key, s Statement, trust Trust) Verdict {
-	fail := func(at, reason, want, got string) Verdict { return Verdict{LayerSignature, Fail, reason, at, want, got} }
+	fail := func(at, reason, want, got string) Verdict {
+		return Verdict{LayerSignature, Fail, reason, at, want, got}
+	}
 	if !trust.hasLog(s.Log) {
 		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.Logs), s.Log)
 	}

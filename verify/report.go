@@ -1,0 +1,273 @@
+package verify
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/smarthausgroup/caio/contracts"
+)
+
+// Sentences tells the decision in plain words, one fact of d a sentence: the outcome, the survivors in their order, the rejected, those that did not match, warnings. What d says is only as good as the layers
+// that passed. ev, which may be nil, gives the messages of authors' predicates. Control characters of the texts are replaced, so that a terminal can show them.
+func Sentences(ev *Evidence, d *Document) []string {
+	sentences := survivors(d)
+	for _, c := range d.Candidates {
+		if c.Eliminated != nil {
+			sentences = append(sentences, fmt.Sprintf("rejected %s: %s", c.Service, reasons(c.Service, c.Eliminated.Violations, ev.messages(c.Contract))))
+		}
+	}
+	sentences = append(sentences, unmatched(ev, d)...)
+	for _, w := range d.Warnings {
+		about := cmp.Or(w.Service, string(w.Route))
+		sentences = append(sentences, fmt.Sprintf("warning %s, %s: %s", w.ID, about, strings.TrimPrefix(w.Reason, w.Service+" ")))
+	}
+	for i := range sentences {
+		sentences[i] = plain(sentences[i])
+	}
+	return sentences
+}
+
+// survivors says who won, and who else could have.
+func survivors(d *Document) []string {
+	if d.Outcome != Routed {
+		return []string{fmt.Sprintf("denied: of %d candidates none survived every stage", len(d.Candidates))}
+	}
+	var ranking []*Candidate
+	for i := range d.Candidates {
+		if d.Candidates[i].Score != nil {
+			ranking = append(ranking, &d.Candidates[i])
+		}
+	}
+	slices.SortFunc(ranking, func(a, b *Candidate) int {
+		if Before(a, b, d.Request.Seed) {
+			return -1
+		}
+		return 1
+	})
+	sentences := []string{fmt.Sprintf("routed to %s, %s", d.Choice.Service, d.Choice.Route)}
+	for _, c := range ranking {
+		if c.Service != d.Choice.Service && d.Choice.Objective != nil {
+			mine, winners := units(c.Score.Objective, *d.Choice.Objective)
+			sentences = append(sentences, fmt.Sprintf("%s was feasible, %s against %s", c.Service, mine, winners))
+		}
+	}
+	return sentences
+}
+
+// units writes two objectives in nano as decimals, with three places or as many as tell them apart.
+func units(a, b int64) (string, string) {
+	for places := 3; ; places++ {
+		x, y := fmt.Sprintf("%.*f", places, float64(a)/1e9), fmt.Sprintf("%.*f", places, float64(b)/1e9)
+		if x != y || a == b || places == 9 {
+			return x, y
+		}
+	}
+}
+
+func reasons(service string, violations []contracts.Violation, messages map[string]string) string {
+	parts := make([]string, len(violations))
+	for i, v := range violations {
+		parts[i] = v.ID + ", " + strings.TrimPrefix(v.Reason, service+" ")
+		if v.Kind == contracts.KindCEL {
+			parts[i] = v.ID + ", " + predicate(v.ID, messages)
+		}
+		if v.Reason == contracts.ReasonError {
+			parts[i] = v.ID + ", which could not be evaluated, and so is violated"
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// unmatched groups the services that failed stage match by what they failed.
+func unmatched(ev *Evidence, d *Document) []string {
+	const shown = 5
+	groups := map[string][]string{}
+	for _, u := range d.Unmatched {
+		parts := make([]string, len(u.IDs))
+		for i, id := range u.IDs {
+			parts[i] = id + ", " + predicate(id, ev.messagesOf(u.Service))
+		}
+		why := strings.Join(parts, "; ")
+		groups[why] = append(groups[why], u.Service)
+	}
+	var sentences []string
+	for _, why := range slices.Sorted(maps.Keys(groups)) {
+		services := groups[why]
+		more := ""
+		if len(services) > shown {
+			services, more = services[:shown], fmt.Sprintf(" and %d more", len(services)-shown)
+		}
+		sentences = append(sentences, fmt.Sprintf("did not match: %s%s: %s", strings.Join(services, ", "), more, why))
+	}
+	return sentences
+}
+
+// generated says what it means that a generated predicate is false (spec/contract.md, "What it compiles into").
+var generated = map[string]string{
+	"capability":              "does not offer what is asked for",
+	"excluded":                "the request excludes it",
+	"guarantee.offered":       "does not offer a guarantee that is required",
+	"limit.max_input_tokens":  "takes fewer input tokens",
+	"limit.max_output_tokens": "gives fewer output tokens",
+	"limit.max_units":         "takes fewer units a call",
+	"limit.max_payload_bytes": "takes a smaller payload",
+	"attribute":               "lacks an attribute that is required",
+	"privacy.sensitive":       "is neither local nor encrypted both in transit and at rest, and the data is sensitive",
+	"access.permissions_any":  "the principal holds none of the permissions that it asks for",
+	"access.permissions_all":  "the principal lacks a permission that it asks for",
+	"access.trust":            "the principal is trusted less than it asks for",
+	"bounds.cost":             "would cost more than the request allows",
+	"bounds.latency":          "is expected to take longer than the request allows, or nobody knows how long",
+}
+
+// predicate says what it means that the predicate id is false.
+func predicate(id string, messages map[string]string) string {
+	if text, ok := generated[id]; ok {
+		return text
+	}
+	if capability, ok := strings.CutPrefix(id, "capability."); ok {
+		return "offers " + capability + " with other parameters than required"
+	}
+	if guarantee, ok := strings.CutPrefix(id, "guarantee."); ok {
+		return "does not guarantee the " + guarantee + " that is required"
+	}
+	if message := messages[id]; message != "" {
+		return message
+	}
+	return "a condition of its contract is not met"
+}
+
+// messages are those of the author's predicates of a contract, by id.
+func (ev *Evidence) messages(digest string) map[string]string {
+	if ev == nil {
+		return nil
+	}
+	var contract struct {
+		Predicates []contracts.Predicate `json:"predicates"`
+	}
+	if err := json.Unmarshal(ev.Contracts[digest], &contract); err != nil {
+		return nil // a slim evidence lacks it, and layer document tells of a broken one
+	}
+	messages := map[string]string{}
+	for _, p := range contract.Predicates {
+		messages[p.ID] = p.Message
+	}
+	return messages
+}
+
+func (ev *Evidence) messagesOf(service string) map[string]string {
+	if ev == nil {
+		return nil
+	}
+	return ev.messages(ev.Snapshot[service])
+}
+
+// plain replaces what could move a cursor or turn the direction of a text.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+// shown says what a layer shows when it passes.
+var shown = map[string]string{
+	LayerEvidence:     "that the file is as it was written",
+	LayerSignature:    "that the issuer signed this statement with a key that was in use",
+	LayerDocument:     "that this document is the one that was signed, and that it names what this evidence holds",
+	LayerReceipt:      "that the statement stands in the log",
+	LayerWitnesses:    "that everybody sees the same log",
+	LayerCurrency:     "that snapshot, attestations, settings and bundles are those that were in force",
+	LayerArgmax:       "that the winner is first by the stated terms, or that nobody survived",
+	LayerCompleteness: "that no service was left out",
+	LayerReplay:       "that the rules, evaluated again, give this decision",
+	LayerOutcome:      "what came of it",
+}
+
+// NotShown is the section "What this does not show": first what the layers that did not pass would have shown, then what no proof shows of this decision (spec/proof.md, "What it shows, and what it doesn't").
+func NotShown(d *Document, verdicts []Verdict) []string {
+	var lines []string
+	passed := map[string]bool{}
+	for _, layer := range layers {
+		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Layer == layer })
+		switch {
+		case i < 0:
+			if layer != LayerEvidence { // checked where it was read
+				lines = append(lines, fmt.Sprintf("%s: %s was not checked", shown[layer], layer))
+			}
+		case verdicts[i].Status == Pass:
+			passed[layer] = true
+		default:
+			v := verdicts[i]
+			lines = append(lines, fmt.Sprintf("%s: %s %s, %s", shown[layer], v.Layer, verb(v.Status), v.Reason))
+		}
+	}
+	if d != nil {
+		lines = append(lines, premises(d, passed[LayerWitnesses])...)
+	}
+	for i := range lines {
+		lines[i] = plain(lines[i])
+	}
+	return lines
+}
+
+func verb(s Status) string {
+	switch s {
+	case Fail:
+		return "failed"
+	case Skipped:
+		return "was skipped"
+	}
+	return "is " + string(s)
+}
+
+// premises are what d takes on somebody's word.
+func premises(d *Document, witnessed bool) []string {
+	var lines []string
+	if !witnessed {
+		lines = append(lines, "when it was decided: time asserted, "+d.Time+" is the operator's word")
+	}
+	lines = append(lines, fmt.Sprintf("who asked: roles, permissions and trust are the word of %s (%s)", cmp.Or(d.Principal.Issuer, "the server"), d.Principal.Method))
+	for _, source := range []struct {
+		of   contracts.Source
+		text string
+	}{
+		{contracts.SourceCaller, "that the caller told the truth about %s"},
+		{contracts.SourceToken, "that the token told the truth about %s"},
+		{contracts.SourceOperator, "that the operator told the truth about %s"},
+		{contracts.SourceDetector, "that the detectors missed nothing in %s"},
+		{contracts.SourceDefault, "anything about %s, which nobody gave: the default was taken"},
+	} {
+		if keys := d.sourced(source.of); len(keys) > 0 {
+			lines = append(lines, fmt.Sprintf(source.text, strings.Join(keys, ", ")))
+		}
+	}
+	for _, b := range d.Bundles {
+		if b.Key == "" {
+			lines = append(lines, "who wrote the bundle "+b.Name+": it is unsigned")
+		}
+	}
+	if d.Outcome == Routed {
+		lines = append(lines, "that "+d.Choice.Service+" does what its contract says: where it keeps data, what it guarantees, what it costs")
+	}
+	return append(lines, "that no service was called outside CAIO")
+}
+
+// sourced are the keys of the request whose values have that source, sorted.
+func (d *Document) sourced(source contracts.Source) []string {
+	var keys []string
+	for key, s := range d.Request.Sources {
+		if s == source {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
