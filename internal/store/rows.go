@@ -164,7 +164,7 @@ type Batch struct {
 	Revocations []Grant // of grants; one that isn't there is left out
 	Attempts    []Attempt
 	Answers     []Answer
-	APIKeys     []APIKey     // a known id gets the Revoked of the batch, and nothing else; one that is revoked already stays as it is
+	APIKeys     []APIKey     // new where Revoked is zero; otherwise the key with this id gets Revoked, if it has none yet, and nothing else
 	SigningKeys []SigningKey // a known kid of the tenant gets the Last of the batch, and nothing else
 }
 
