@@ -14,10 +14,11 @@ type checker struct {
 	faults Diagnostics
 }
 
-// fail adds a fault about the value at a pointer, unless there is one already: what could not be decoded is not also empty or out of range.
+// fail adds a fault about the value at a pointer, unless there is one already: what is missing or could not be decoded is not also empty or out of range.
 func (c *checker) fail(pointer, code, format string, args ...any) {
 	for _, f := range c.faults {
-		if f.Pointer == pointer {
+		undecoded := f.Code == "required" || f.Code == "wrong-type" || f.Code == "null"
+		if f.Pointer == pointer || undecoded && strings.HasPrefix(pointer, f.Pointer+"/") {
 			return
 		}
 	}
@@ -26,6 +27,13 @@ func (c *checker) fail(pointer, code, format string, args ...any) {
 		return
 	}
 	c.root.FaultAt(&c.faults, pointer, code, format, args...)
+}
+
+// sound reports that no fault was found in the value at a pointer, so that others can be held against it.
+func (c *checker) sound(pointer string) bool {
+	return !slices.ContainsFunc(c.faults, func(f Diagnostic) bool {
+		return f.Pointer == pointer || strings.HasPrefix(f.Pointer, pointer+"/") || strings.HasPrefix(pointer, f.Pointer+"/")
+	})
 }
 
 // identifier checks the grammar of ids: [a-z0-9][a-z0-9._-]{0,63}.
@@ -70,7 +78,11 @@ func (c *checker) oneOf(pointer, text string, words ...string) bool {
 	if slices.Contains(words, text) {
 		return true
 	}
-	c.fail(pointer, "unknown-value", "%q is none of %s%s", clip(text), strings.Join(words, ", "), source.DidYouMean(text, words))
+	expected := words[0]
+	if len(words) > 1 {
+		expected = "one of " + strings.Join(words, ", ") + source.DidYouMean(text, words)
+	}
+	c.fail(pointer, "unknown-value", "%q is not %s", clip(text), expected)
 	return false
 }
 

@@ -13,17 +13,19 @@ import (
 // ParseContract reads a contract from YAML or JSON, by the extension of file, strictly, and fills in every default (spec/contract.md). If it is refused, the contract is nil and the diagnostics hold every fault,
 // with file, line, column and JSON pointer, in the order of their positions.
 func ParseContract(file string, text []byte) (*Contract, Diagnostics) {
-	root, faults := source.Parse(file, text, MaxContractBytes)
+	root, faults := source.Read(file, text, MaxContractBytes)
 	if root == nil {
 		return nil, faults
 	}
-	return ContractNode(root)
+	return readContract(root, faults)
 }
 
 // ContractNode is [ParseContract] for a contract that stands inside another document.
-func ContractNode(root *source.Node) (*Contract, Diagnostics) {
+func ContractNode(root *source.Node) (*Contract, Diagnostics) { return readContract(root, nil) }
+
+func readContract(root *source.Node, faults Diagnostics) (*Contract, Diagnostics) {
 	contract := new(Contract)
-	check := checker{root: root}
+	check := checker{root: root, faults: faults}
 	source.Decode(root, contract, &check.faults)
 	contract.fill()
 	check.contract(contract)
@@ -49,7 +51,8 @@ func DecodeContract(text []byte) (*Contract, error) {
 		return nil, fmt.Errorf("contract: %w", err)
 	}
 	var check checker
-	if check.contract(contract); check.faults.HasErrors() {
+	check.contract(contract)
+	if check.faults.Sort(); check.faults.HasErrors() {
 		return nil, fmt.Errorf("contract %.64q: %w", contract.ID, check.faults)
 	}
 	return contract, nil

@@ -7,15 +7,17 @@ const maxPrincipalBytes = 64 << 10
 
 // ParsePrincipal reads {tenant, subject, roles, permissions, trust, method, issuer} from JSON or YAML, for offline decisions and scenarios; a server makes a principal of a token. Only `tenant` is required; `method` is "scenario" by default, `trust` 0.
 func ParsePrincipal(file string, text []byte) (Principal, Diagnostics) {
-	root, faults := source.Parse(file, text, maxPrincipalBytes)
+	root, faults := source.Read(file, text, maxPrincipalBytes)
 	if root == nil {
 		return Principal{}, faults
 	}
-	return PrincipalNode(root)
+	return readPrincipal(root, faults)
 }
 
 // PrincipalNode is [ParsePrincipal] for a principal that stands inside another document.
-func PrincipalNode(root *source.Node) (Principal, Diagnostics) {
+func PrincipalNode(root *source.Node) (Principal, Diagnostics) { return readPrincipal(root, nil) }
+
+func readPrincipal(root *source.Node, faults Diagnostics) (Principal, Diagnostics) {
 	var form struct {
 		Tenant      string   `json:"tenant" jsonschema:"required"`
 		Subject     string   `json:"subject"`
@@ -26,7 +28,7 @@ func PrincipalNode(root *source.Node) (Principal, Diagnostics) {
 		Issuer      string   `json:"issuer"`
 	}
 	form.Method = "scenario"
-	check := checker{root: root}
+	check := checker{root: root, faults: faults}
 	source.Decode(root, &form, &check.faults)
 	check.name("/tenant", form.Tenant)
 	check.names("/roles", form.Roles)

@@ -79,8 +79,8 @@ type Data struct {
 
 // Finding is what a detector of the server found, never its text.
 type Finding struct {
-	Type  string `json:"type"`
-	Count int64  `json:"count"`
+	Type  string `json:"type" jsonschema:"required"`
+	Count int64  `json:"count" jsonschema:"required,minimum=0,maximum=1000000000"`
 }
 
 // Context is what surrounds the request. Text and ConversationID are content.

@@ -30,15 +30,15 @@ type Submission struct {
 
 // ParseSubmission reads a request body: JSON, or YAML if file ends in .yaml or .yml. If it is refused, Request is nil and the diagnostics hold every fault with position and JSON pointer.
 func ParseSubmission(file string, text []byte, a Admission) (Submission, Diagnostics) {
-	parse := source.ParseJSON
+	read := source.ReadJSON
 	if ext := strings.ToLower(filepath.Ext(file)); ext == ".yaml" || ext == ".yml" {
-		parse = source.ParseYAML
+		read = source.ReadYAML
 	}
-	root, faults := parse(file, text, MaxRequestBytes)
+	root, faults := read(file, text, MaxRequestBytes)
 	if root == nil {
 		return Submission{}, faults
 	}
-	return submissionNode(root, a)
+	return readSubmission(root, a, faults)
 }
 
 // ParseRequest reads a request like [ParseSubmission], where there is only to decide: `"execute": true` is refused.
@@ -53,7 +53,7 @@ func ParseRequest(file string, text []byte, a Admission) (*Request, Diagnostics)
 
 // RequestNode is [ParseRequest] for a request that stands inside another document.
 func RequestNode(root *source.Node, a Admission) (*Request, Diagnostics) {
-	submission, faults := submissionNode(root, a)
+	submission, faults := readSubmission(root, a, nil)
 	if submission.Execute {
 		root.Get("execute").Fault(&faults, "not-here", "nothing is executed here: leave the key execute out")
 		return nil, faults
@@ -61,9 +61,9 @@ func RequestNode(root *source.Node, a Admission) (*Request, Diagnostics) {
 	return submission.Request, faults
 }
 
-func submissionNode(root *source.Node, a Admission) (Submission, Diagnostics) {
+func readSubmission(root *source.Node, a Admission, faults Diagnostics) (Submission, Diagnostics) {
 	var form requestForm
-	n := normaliser{checker: checker{root: root}, form: &form, admission: a, sources: make(map[string]Source, 24)}
+	n := normaliser{checker: checker{root: root, faults: faults}, form: &form, admission: a, sources: make(map[string]Source, 24)}
 	source.Decode(root, &form, &n.faults)
 	request := n.request()
 	if n.faults.Sort(); n.faults.HasErrors() {
@@ -111,6 +111,9 @@ func (n *normaliser) request() *Request {
 	}
 	n.from("context.shareable", f.Context.Shareable != nil, SourceDefault)
 	if f.Payload != nil {
+		if f.Payload.Kind == source.Null {
+			n.fail("/payload", "null", "null is no payload: leave the key out")
+		}
 		r.Payload = f.Payload.JSON()
 	}
 	return r
@@ -126,7 +129,7 @@ func set(list []string) []string {
 }
 
 func (n *normaliser) requirements() Requirements {
-	r := n.form.Requirements
+	r := Requirements(n.form.Requirements)
 	for i, kind := range r.Capabilities {
 		n.identifier(fmt.Sprintf("/requirements/capabilities/%d", i), kind)
 	}
@@ -137,7 +140,7 @@ func (n *normaliser) requirements() Requirements {
 	r.Capabilities = set(r.Capabilities)
 	n.from("requirements.capability_parameters", len(r.CapabilityParameters) > 0, SourceDefault)
 	for kind := range r.CapabilityParameters {
-		if !slices.Contains(r.Capabilities, kind) {
+		if !slices.Contains(r.Capabilities, kind) && n.sound("/requirements/capabilities") && n.sound("/intent/type") {
 			n.fail("/requirements/capability_parameters/"+source.Escape(kind), "unknown-capability", "%q is not among the required capabilities%s", clip(kind), source.DidYouMean(kind, r.Capabilities))
 		}
 		if r.CapabilityParameters[kind] == nil {
@@ -327,6 +330,7 @@ func (n *normaliser) fields() Fields {
 	}{{"context", fields.Context}, {"memory", fields.Memory}, {"traits", fields.Traits}} {
 		switch {
 		case other.field == nil:
+		case !n.sound("/fields/intent"):
 		case fields.Intent == nil:
 			n.fail("/fields/"+other.name, "field", "a field for %s goes only together with one for intent", other.name)
 		case len(other.field.Re) != len(fields.Intent.Re):

@@ -75,10 +75,19 @@ func (ds *Diagnostics) Errorf(code, pointer string, pos Position, format string,
 	*ds = append(*ds, Diagnostic{Severity: SeverityError, Code: code, Pointer: pointer, Pos: pos, Summary: fmt.Sprintf(format, args...)})
 }
 
-// Sort puts ds in the order of their positions.
+// codeMore marks the entry that ends a list cut at [MaxFaults].
+const codeMore = "more-faults"
+
+// Sort puts ds in the order of their positions, and then of their pointers.
 func (ds Diagnostics) Sort() {
+	last := func(d Diagnostic) int {
+		if d.Code == codeMore {
+			return 1
+		}
+		return 0
+	}
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+		return cmp.Or(cmp.Compare(last(a), last(b)), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), cmp.Compare(a.Pointer, b.Pointer))
 	})
 }
 

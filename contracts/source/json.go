@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// ParseJSON reads one JSON value (RFC 8259) of at most limit bytes. Numbers keep the form in which they were written. What encoding/json would let pass but is refused here: nesting deeper than [MaxDepth], repeated keys, text that is not well-formed Unicode, also as an escape.
-func ParseJSON(file string, text []byte, limit int) (*Node, Diagnostics) {
+// ReadJSON is [Read] of JSON (RFC 8259). Numbers keep the form in which they were written. What encoding/json would let pass but is refused here: nesting deeper than [MaxDepth], repeated keys, text that is not well-formed Unicode, also as an escape.
+func ReadJSON(file string, text []byte, limit int) (*Node, Diagnostics) {
 	doc, faults := admit(file, text, limit)
 	if doc == nil {
 		return nil, faults
@@ -23,14 +23,11 @@ func ParseJSON(file string, text []byte, limit int) (*Node, Diagnostics) {
 		err = r.errorf("syntax", "text after the value: %s", r.next())
 	}
 	if err != nil {
-		r.findings = append(r.findings, *err)
-	} else {
-		doc.root = root
+		r.findings, root = append(r.findings, *err), nil
 	}
-	if doc.report(&faults, r.findings); faults.HasErrors() {
-		return nil, faults
-	}
-	return root, nil
+	doc.root = root
+	doc.report(&faults, r.findings)
+	return root, faults
 }
 
 // jsonReader is a recursive-descent reader. Children are collected on one stack and copied when their number is known, so that a list costs one allocation.

@@ -5,6 +5,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -49,6 +50,7 @@ type Node struct {
 	Children []Node
 
 	doc            *document
+	broken         bool  // a fault of the value was found when it was read: no further one is reported
 	keyAt, at, end int32 // byte offsets; end is known in JSON only
 	textAt         int32 // where the characters of Text start
 }
@@ -61,18 +63,36 @@ type document struct {
 	root *Node
 }
 
-// Parse reads text of at most limit bytes: YAML if the file's name ends in .yaml or .yml, JSON if it ends in .json, and otherwise JSON if the text starts with a brace or a bracket. It returns nil and what is wrong if the text is refused.
+// Parse reads a text of at most limit bytes: YAML if the file's name ends in .yaml or .yml, JSON if it ends in .json, and otherwise JSON if the text starts with a brace or a bracket. It returns nil and what is wrong if the text is refused.
 func Parse(file string, text []byte, limit int) (*Node, Diagnostics) {
+	return sound(Read(file, text, limit))
+}
+
+// ParseJSON is [Parse] of JSON, whatever the file's name.
+func ParseJSON(file string, text []byte, limit int) (*Node, Diagnostics) {
+	return sound(ReadJSON(file, text, limit))
+}
+
+// sound takes back a tree that has faults.
+func sound(root *Node, faults Diagnostics) (*Node, Diagnostics) {
+	if faults.HasErrors() {
+		return nil, faults
+	}
+	return root, nil
+}
+
+// Read is [Parse], but where the faults leave a tree it is returned with them, so that decoding it finds the others too. A tree that came with faults is good for nothing else.
+func Read(file string, text []byte, limit int) (*Node, Diagnostics) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".yaml", ".yml":
-		return ParseYAML(file, text, limit)
+		return ReadYAML(file, text, limit)
 	case ".json":
-		return ParseJSON(file, text, limit)
+		return ReadJSON(file, text, limit)
 	}
-	if start := strings.TrimLeft(string(text[:min(len(text), 4096)]), " \t\r\n"); start != "" && (start[0] == '{' || start[0] == '[') {
-		return ParseJSON(file, text, limit)
+	if start := bytes.TrimLeft(text, " \t\r\n"); len(start) > 0 && (start[0] == '{' || start[0] == '[') {
+		return ReadJSON(file, text, limit)
 	}
-	return ParseYAML(file, text, limit)
+	return ReadYAML(file, text, limit)
 }
 
 // admit makes the document of a text whose size and encoding are as they must be.
@@ -203,7 +223,9 @@ func Escape(step string) string {
 
 // Fault adds an error at the node. At [MaxFaults] the list ends.
 func (n *Node) Fault(faults *Diagnostics, code, format string, args ...any) {
-	n.doc.add(faults, n.Pointer(), int(n.at), code, fmt.Sprintf(format, args...))
+	if !n.broken {
+		n.doc.add(faults, n.Pointer(), int(n.at), code, fmt.Sprintf(format, args...))
+	}
 }
 
 // FaultKey adds an error at the key of a member.
@@ -222,7 +244,7 @@ func (d *document) add(faults *Diagnostics, pointer string, at int, code, text s
 	case len(*faults) < MaxFaults:
 		faults.Errorf(code, pointer, d.position(at), "%s", text)
 	case len(*faults) == MaxFaults:
-		faults.Errorf("too-many", "", d.position(at), "there are more faults, which are not listed")
+		faults.Errorf(codeMore, "", Position{File: d.file}, "there are more faults, which are not listed")
 	}
 }
 

@@ -13,22 +13,17 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// ParseYAML reads one YAML document of at most limit bytes, in the part of YAML that says the same as JSON: no anchors, aliases, merge keys, tags, directives or explicit keys, and no plain scalar that YAML's versions disagree about.
+// ReadYAML is [Read] of one YAML document, in the part of YAML that says the same as JSON: no anchors, aliases, merge keys, tags, directives or explicit keys, and no plain scalar that YAML's versions disagree about.
 // A plain scalar is a number exactly if JSON would read it as one.
-func ParseYAML(file string, text []byte, limit int) (*Node, Diagnostics) {
+func ReadYAML(file string, text []byte, limit int) (*Node, Diagnostics) {
 	doc, faults := admit(file, text, limit)
 	if doc == nil {
 		return nil, faults
 	}
 	y := yamlReader{doc: doc, lines: lineStarts(doc.text)}
-	root := y.read()
-	if root != nil {
-		doc.root = root
-	}
-	if doc.report(&faults, y.findings); faults.HasErrors() {
-		return nil, faults
-	}
-	return root, nil
+	doc.root = y.read()
+	doc.report(&faults, y.findings)
+	return doc.root, faults
 }
 
 type yamlReader struct {
@@ -224,6 +219,7 @@ func (y *yamlReader) convert(n *Node, from ast.Node, depth int) {
 	case ast.ScalarNode:
 		y.scalar(n, from)
 	default:
+		n.broken = true
 		y.refuse(int(n.at), "yaml-feature", "this YAML is not read: %s", from.Type())
 	}
 	if depth >= MaxDepth && (n.Kind == List || n.Kind == Map) {
@@ -279,10 +275,10 @@ func (y *yamlReader) scalar(n *Node, from ast.ScalarNode) {
 	case IsNumber(plain):
 		n.Kind, n.Text = Number, plain
 	case numberLike.MatchString(plain):
-		n.Kind, n.Text = Number, "0"
+		n.broken = true
 		y.refuse(int(n.at), "number-form", "%s is not a number as JSON writes it: write digits with a point, or put it in quotes if it is text", plain)
 	case slices.Contains(truthLike, plain):
-		n.Kind, n.Text = Bool, "false"
+		n.broken = true
 		y.refuse(int(n.at), "truth-form", "%s is true or false in some versions of YAML and text in others: write true or false, or put it in quotes", plain)
 	default:
 		n.Kind, n.Text = Text, plain
