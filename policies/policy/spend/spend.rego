@@ -72,7 +72,8 @@ over(ceiling, what) := {
 	excess := input.estimate.cost_micro_usd - ceiling
 }
 
-role_ceiling := max(ceilings) if count(ceilings) > 0
+# The maximum of nothing is undefined.
+role_ceiling := max(ceilings)
 
 role_ceiling := data.caio.settings.spend.default_micro_usd if count(ceilings) == 0
 

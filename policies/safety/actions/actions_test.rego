@@ -57,11 +57,12 @@ test_tool_refuses_a_forbidden_parameter if {
 test_tool_refuses_what_it_can_not_read if {
 	found("ACTION-TOOL", tools("shell")) == {"the parameter tools of chat is not a list of names"}
 	found("ACTION-TOOL", tools([{"name": "shell"}])) == {"the parameter tools of chat is not a list of names"}
+	found("ACTION-TOOL", tools({"first": "calendar.read"})) == {"the parameter tools of chat is not a list of names"}
 }
 
 test_tool_allows_the_rest if {
 	found("ACTION-TOOL", tools(["calendar.read"])) == set()
-	found("ACTION-TOOL", capabilities(["chat", "tool.calendar.read", "shell"])) == set()
+	found("ACTION-TOOL", capabilities(["chat", "tool.calendar.read", "shell", "chat.shell"])) == set()
 	found("ACTION-TOOL", {}) == set()
 	found("ACTION-TOOL", {"requirements": {"capability_parameters": {"chat": {"streaming": true}}}}) == set()
 }
