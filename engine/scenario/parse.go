@@ -86,7 +86,7 @@ func (p *parser) parse() {
 		s.Principal, p.faults = principal, append(p.faults, faults...)
 	}
 	if d.Request != nil {
-		request, faults := contracts.RequestNode(d.Request, admission(s.Settings))
+		request, faults := contracts.RequestNode(d.Request, Admission(s.Settings))
 		s.Request, p.faults = request, append(p.faults, faults...)
 	}
 	for i, node := range d.Contracts {
@@ -102,8 +102,8 @@ func (p *parser) fault(pointer, code, format string, args ...any) {
 	p.root.FaultAt(&p.faults, pointer, code, format, args...)
 }
 
-// admission is what an operator may do under the tenant's settings; a seed that is not given is 0 (spec/contract.md, "The request, normalised").
-func admission(settings map[string]any) contracts.Admission {
+// Admission is what an operator may do under the tenant's settings; a seed that is not given is 0 (spec/contract.md, "The request, normalised").
+func Admission(settings map[string]any) contracts.Admission {
 	a := contracts.Admission{MaySeed: true, Operator: true}
 	core, _ := settings["core"].(map[string]any)
 	labels, _ := core["labels"].([]any)
