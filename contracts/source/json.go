@@ -157,7 +157,11 @@ func (r *jsonReader) container(n *Node, closing byte, depth int, read func(*Node
 		r.space()
 		switch {
 		case r.at < len(r.text) && r.text[r.at] == ',':
+			comma := r.at
 			r.at++
+			if r.space(); r.at < len(r.text) && r.text[r.at] == closing {
+				return &finding{comma, "syntax", fmt.Sprintf("a comma stands before %q: take it out", closing)}
+			}
 		case r.at < len(r.text) && r.text[r.at] == closing:
 			r.at++
 			n.Children = append([]Node(nil), r.stack[base:]...)
@@ -294,7 +298,8 @@ func (r *jsonReader) escape(text []byte) ([]byte, *finding) {
 	}
 	unit, ok := hexUnit(rest)
 	if !ok {
-		return text, r.errorf("syntax", "%q is not an escape of JSON", `\`+rest[:min(len(rest), len("u0000"))])
+		_, size := utf8.DecodeRuneInString(rest)
+		return text, r.errorf("syntax", `\%s is not an escape of JSON`, rest[:size])
 	}
 	at := r.at
 	r.at += len(`\u0000`)
