@@ -1,0 +1,229 @@
+package rego
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/source"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// settingsPath is where the operational settings of a tenant stand in data.
+const settingsPath = "caio/settings"
+
+var dataFiles = []string{"data.json", "data.yaml", "data.yml"}
+
+// dataSchema is the schema.json of one bundle.
+type dataSchema struct {
+	schema
+	file     string
+	compiled *jsonschema.Schema
+}
+
+// readData merges the data of every bundle and the options, and reads every schema.
+func (c *compilation) readData(o Options) {
+	c.data = map[string]any{}
+	for _, b := range c.bundles {
+		for _, file := range b.Files {
+			folder, base := path.Split(file.Path)
+			switch {
+			case slices.Contains(dataFiles, base):
+				c.readDataFile(b, file, strings.TrimSuffix(folder, "/"))
+			case file.Path == schemaFile:
+				c.readSchema(b, file)
+			}
+		}
+	}
+	overlay(c.data, plain(o.Data).(map[string]any))
+	if len(o.Settings) > 0 {
+		overlay(c.data, map[string]any{"caio": map[string]any{"settings": plain(o.Settings)}})
+	}
+	for _, s := range c.schemas {
+		c.validateData(s)
+	}
+}
+
+func (c *compilation) readDataFile(b *Bundle, file File, folder string) {
+	name := place(b.Name, file.Path)
+	node, faults := source.Parse(name, file.Text, MaxBundleBytes)
+	c.faults = append(c.faults, faults...)
+	if node == nil {
+		return
+	}
+	if node.Kind != source.Map {
+		node.Fault(&c.faults, "data", "data is a map, not %v", node.Kind)
+		return
+	}
+	c.mergeFile(b, node, folder)
+	if pack, ok := packOf(folder); ok {
+		c.mergeFile(b, node, settingsPath+"/"+pack)
+	}
+}
+
+// packOf returns the name of the pack whose folder this is, <family>/<pack>. The data of a pack is the default of its settings too, which the tenant's are merged over.
+func packOf(folder string) (string, bool) {
+	family, pack, _ := strings.Cut(folder, "/")
+	switch contracts.Family(family) {
+	case contracts.StageSafety, contracts.StagePolicy, contracts.StageTraits:
+		return pack, pack != "" && !strings.Contains(pack, "/")
+	}
+	return "", false
+}
+
+// mergeFile adds the map of a data file to the data, at its folder.
+func (c *compilation) mergeFile(b *Bundle, node *source.Node, folder string) {
+	into := c.data
+	if folder != "" {
+		for step := range strings.SplitSeq(folder, "/") {
+			below, ok := into[step].(map[string]any)
+			if _, taken := into[step]; taken && !ok {
+				node.Fault(&c.faults, "data-conflict", "data.%s is also defined elsewhere", dotted(folder))
+				return
+			}
+			if !ok {
+				below = map[string]any{}
+				into[step] = below
+			}
+			into = below
+		}
+	}
+	c.mergeNode(b, into, node, folder)
+}
+
+// mergeNode adds a map of a data file to the data. Two definitions of a value are a fault, and so is one outside the bundle's roots.
+func (c *compilation) mergeNode(b *Bundle, into map[string]any, node *source.Node, at string) {
+	for i := range node.Children {
+		child := &node.Children[i]
+		name := strings.TrimPrefix(at+"/"+child.Key, "/")
+		old, taken := into[child.Key]
+		below, ok := old.(map[string]any)
+		inside := b.owns(name)
+		switch {
+		case child.Kind == source.Map && (!taken || ok) && (len(child.Children) > 0 || inside):
+			if !taken {
+				below = map[string]any{}
+				into[child.Key] = below
+			}
+			c.mergeNode(b, below, child, name)
+		case !inside:
+			child.Fault(&c.faults, "root", "data.%s is outside the roots of its bundle, %s", dotted(name), strings.Join(b.Roots, ", "))
+		case taken:
+			child.Fault(&c.faults, "data-conflict", "data.%s is also defined elsewhere", dotted(name))
+		default:
+			into[child.Key] = child.Any()
+		}
+	}
+}
+
+// overlay merges maps deeply; anything else of the upper one replaces what is below.
+func overlay(below, upper map[string]any) {
+	for key, value := range upper {
+		if object, ok := value.(map[string]any); ok {
+			if old, ok := below[key].(map[string]any); ok {
+				overlay(old, object)
+				continue
+			}
+		}
+		below[key] = value
+	}
+}
+
+// plain copies a value into the types of OPA's stores: decimals and integers are numbers in text.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for key := range v {
+			object[key] = plain(v[key])
+		}
+		return object
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plain(v[i])
+		}
+		return list
+	case contracts.Value:
+		return plain(v.V)
+	case contracts.Decimal:
+		return json.Number(v.String())
+	case int64:
+		return json.Number(strconv.FormatInt(v, 10))
+	}
+	return v
+}
+
+// readSchema reads the JSON Schema that covers a bundle's references to data.
+func (c *compilation) readSchema(b *Bundle, file File) {
+	name := place(b.Name, file.Path)
+	node, faults := source.ParseJSON(name, file.Text, MaxBundleBytes)
+	c.faults = append(c.faults, faults...)
+	if node == nil {
+		return
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(file.Text))
+	if err == nil {
+		compiler := jsonschema.NewCompiler()
+		compiler.DefaultDraft(jsonschema.Draft2020)
+		compiler.UseLoader(noLoader{})
+		if err = compiler.AddResource(schemaURL, document); err == nil {
+			var compiled *jsonschema.Schema
+			if compiled, err = compiler.Compile(schemaURL); err == nil {
+				c.schemas = append(c.schemas, dataSchema{newSchema(document), name, compiled})
+				return
+			}
+		}
+	}
+	node.Fault(&c.faults, "schema", "the schema can't be used: %v", err)
+}
+
+const schemaURL = "caio:schema.json"
+
+// noLoader refuses what a schema would fetch from elsewhere.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, errors.New("a schema refers to itself only, and not to " + url)
+}
+
+// validateData holds the data in force to a bundle's schema.
+func (c *compilation) validateData(s dataSchema) {
+	text, err := json.Marshal(c.data)
+	if err != nil {
+		c.faults.Errorf("settings", "", contracts.Position{File: s.file}, "the settings and data have no JSON form: %v", err)
+		return
+	}
+	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		c.faults.Errorf("settings", "", contracts.Position{File: s.file}, "the settings and data can't be read: %v", err)
+		return
+	}
+	var invalid *jsonschema.ValidationError
+	if err := s.compiled.Validate(instance); errors.As(err, &invalid) {
+		c.violations(s, invalid)
+	}
+}
+
+// violations reports each leaf of a validation's error.
+func (c *compilation) violations(s dataSchema, invalid *jsonschema.ValidationError) {
+	for _, cause := range invalid.Causes {
+		c.violations(s, cause)
+	}
+	if len(invalid.Causes) > 0 {
+		return
+	}
+	pointer := ""
+	for _, step := range invalid.InstanceLocation {
+		pointer += "/" + source.Escape(step)
+	}
+	reason := invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+	c.faults.Errorf("settings", pointer, contracts.Position{File: s.file}, "data does not satisfy the bundle's schema: %s", reason)
+}

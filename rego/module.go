@@ -1,0 +1,214 @@
+package rego
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/source"
+)
+
+// module is one parsed file of Rego.
+type module struct {
+	bundle *Bundle
+	name   string // the file, as positions name it
+	pkg    string // the package's path without data, separated by slashes
+	test   bool   // a file of tests: not part of what is evaluated
+	ast    *ast.Module
+}
+
+const testSuffix = "_test.rego"
+
+// testingPackage is the package that tests make their input with.
+const testingPackage = "caio/testing"
+
+// families are the places of packages that hold constraints.
+var families = []contracts.Family{contracts.StageSafety, contracts.StagePolicy, contracts.StageTraits}
+
+// family is the one that a package belongs to, by its place, "" if it is in none.
+func family(pkg string) contracts.Family {
+	for _, f := range families {
+		if strings.HasPrefix(pkg, "caio/"+string(f)+"/") {
+			return f
+		}
+	}
+	return ""
+}
+
+// dotted is a package's name, as people write it.
+func dotted(pkg string) string { return strings.ReplaceAll(pkg, "/", ".") }
+
+func at(location *ast.Location) contracts.Position {
+	if location == nil {
+		return contracts.Position{}
+	}
+	return contracts.Position{File: location.File, Line: location.Row, Column: location.Col}
+}
+
+// parse reads every file of Rego.
+func (c *compilation) parse() {
+	for _, b := range c.bundles {
+		for _, file := range b.Files {
+			if strings.HasSuffix(file.Path, ".rego") {
+				c.parseFile(b, file)
+			}
+		}
+	}
+	slices.SortFunc(c.modules, func(a, b *module) int { return strings.Compare(a.name, b.name) })
+}
+
+func (c *compilation) parseFile(b *Bundle, file File) {
+	name := place(b.Name, file.Path)
+	parsed, err := ast.ParseModuleWithOpts(name, string(file.Text), ast.ParserOptions{ProcessAnnotation: true, Capabilities: testCapabilities(), RegoVersion: ast.RegoV1})
+	if err != nil {
+		c.upstream(err, name)
+		return
+	}
+	m := &module{bundle: b, name: name, pkg: packagePath(parsed.Package.Path), test: strings.HasSuffix(file.Path, testSuffix), ast: parsed}
+	c.modules = append(c.modules, m)
+	if !slices.ContainsFunc(parsed.Imports, func(i *ast.Import) bool { return ast.RegoV2CompatibleRef.Equal(i.Path.Value) }) {
+		c.fault("import-rego-v2", parsed.Package.Location, "the file does not import rego.v2", "Write `import rego.v2` below the package: without it, `not f(x)` is undefined where x is.")
+	}
+	if !b.owns(m.pkg) {
+		c.fault("root", parsed.Package.Location, "package "+dotted(m.pkg)+" is outside the roots of its bundle", "The roots in .manifest are "+strings.Join(b.Roots, ", ")+".")
+	}
+	if within(m.pkg, testingPackage) || within(m.pkg, settingsPath) {
+		c.fault("package", parsed.Package.Location, "package "+dotted(m.pkg)+" stands where no policy may", "data.caio.testing and data.caio.settings are not packages of bundles.")
+	}
+}
+
+func packagePath(path ast.Ref) string {
+	var steps []string
+	for _, term := range path[1:] {
+		step, _ := term.Value.(ast.String)
+		steps = append(steps, string(step))
+	}
+	return strings.Join(steps, "/")
+}
+
+// upstream reports errors of OPA.
+func (c *compilation) upstream(err error, file string) {
+	var errs ast.Errors
+	var single *ast.Error
+	switch {
+	case errors.As(err, &errs):
+	case errors.As(err, &single):
+		errs = ast.Errors{single}
+	default:
+		c.faults.Errorf("rego", "", contracts.Position{File: file}, "%v", err)
+	}
+	for _, e := range errs {
+		pos := at(e.Location)
+		if pos.File == "" {
+			pos.File = file
+		}
+		d := contracts.Diagnostic{Severity: contracts.SeverityError, Code: strings.ReplaceAll(strings.TrimPrefix(e.Code, "rego_"), "_", "-"), Summary: e.Message, Pos: pos}
+		if invalid, ok := e.Details.(*ast.RefErrInvalidDetail); ok {
+			d.Detail = invalidReference(invalid)
+		}
+		c.faults = append(c.faults, d)
+	}
+}
+
+// invalidReference says which step of a reference the type checker refused, and what it would take.
+func invalidReference(detail *ast.RefErrInvalidDetail) string {
+	var names []string
+	for _, value := range detail.OneOf {
+		if text, ok := value.(ast.String); ok {
+			names = append(names, string(text))
+		}
+	}
+	if detail.Pos >= len(detail.Ref) {
+		return ""
+	}
+	step, ok := detail.Ref[detail.Pos].Value.(ast.String)
+	if !ok || len(names) == 0 {
+		return ""
+	}
+	return "there is no " + string(step) + source.DidYouMean(string(step), names)
+}
+
+// fault reports an error at a place.
+func (c *compilation) fault(code string, location *ast.Location, summary, detail string) {
+	c.faults = append(c.faults, contracts.Diagnostic{Severity: contracts.SeverityError, Code: code, Summary: summary, Detail: detail, Pos: at(location)})
+}
+
+// needs are the paths of data that a module names, as far as they are literal.
+func (m *module) needs() []string {
+	var paths []string
+	add := func(ref ast.Ref) bool {
+		if len(ref) == 0 || !ref[0].Equal(ast.DefaultRootDocument) {
+			return false
+		}
+		var steps []string
+		for _, term := range ref[1:] {
+			step, ok := term.Value.(ast.String)
+			if !ok {
+				break
+			}
+			steps = append(steps, string(step))
+		}
+		paths = append(paths, strings.Join(steps, "/"))
+		return false
+	}
+	for _, i := range m.ast.Imports {
+		if ref, ok := i.Path.Value.(ast.Ref); ok {
+			add(ref)
+		}
+	}
+	for _, rule := range m.ast.Rules {
+		ast.WalkRefs(rule, add)
+	}
+	return paths
+}
+
+// closure is what the modules of some packages need, themselves included: every file of every package that one of them names. Files of tests are left out.
+func (c *compilation) closure(starts func(*module) bool) []*module {
+	included := map[*module]bool{}
+	var queue []*module
+	include := func(wanted func(*module) bool) {
+		for _, m := range c.modules {
+			if !m.test && !included[m] && wanted(m) {
+				included[m] = true
+				queue = append(queue, m)
+			}
+		}
+	}
+	include(starts)
+	for len(queue) > 0 {
+		next := queue[0]
+		queue = queue[1:]
+		for _, path := range next.needs() {
+			include(func(m *module) bool { return overlap(path, m.pkg) })
+		}
+		include(func(m *module) bool { return m.pkg == next.pkg })
+	}
+	var list []*module
+	for _, m := range c.modules {
+		if included[m] {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// checkPackages refuses packages that no family reaches: nothing would evaluate them.
+func (c *compilation) checkPackages() {
+	reached := map[string]bool{}
+	for _, m := range c.closure(func(m *module) bool { return family(m.pkg) != "" }) {
+		reached[m.pkg] = true
+	}
+	for _, m := range c.modules {
+		if m.test || reached[m.pkg] {
+			continue
+		}
+		detail := "Constraints live in caio.safety.*, caio.policy.* and caio.traits.*"
+		steps := strings.Split(m.pkg, "/")
+		if steps[0] == "caio" && len(steps) > 1 {
+			detail += source.DidYouMean(steps[1], []string{"safety", "policy", "traits"})
+		}
+		c.fault("package", m.ast.Package.Location, "package "+dotted(m.pkg)+" is neither in a family nor imported by a package that is", detail)
+	}
+}
