@@ -13,7 +13,7 @@ import (
 type writer struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
-	inDoubt    bool // a rollback failed: the connection may be inside a transaction
+	inDoubt    bool // a begin or a rollback failed: the connection may be inside a transaction
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -75,7 +75,7 @@ func (w *writer) begin(ctx context.Context) error {
 		_, _ = w.exec(context.WithoutCancel(ctx), "ROLLBACK")
 	}
 	_, err := w.exec(ctx, "BEGIN IMMEDIATE")
-	w.inDoubt = err != nil && w.inDoubt
+	w.inDoubt = err != nil
 	return err
 }
 

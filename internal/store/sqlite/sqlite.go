@@ -54,13 +54,13 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // open is Open with a driver of the test's choice for the connection that writes.
-func open(ctx context.Context, driver, path string) (_ *Store, err error) {
+func open(ctx context.Context, driver, name string) (_ *Store, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("opening the store %s: %w", path, meaning(err))
+			err = fmt.Errorf("opening the store %s: %w", name, meaning(err))
 		}
 	}()
-	path, err = realPath(path)
+	path, err := realPath(name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func open(ctx context.Context, driver, path string) (_ *Store, err error) {
 	if s.lock, err = acquire(ctx, path+".lock"); err != nil {
 		return nil, err
 	}
-	if s.writes, err = pool(driver, path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"); err != nil {
+	if s.writes, err = pool(driver, path, 1, "synchronous(FULL)", "foreign_keys(ON)"); err != nil {
 		return nil, err
 	}
 	if err = migrate(ctx, s.writes); err != nil {
@@ -160,8 +160,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if objects > 0 && id != applicationID {
 		return fmt.Errorf("it is an SQLite database of something else: %w", store.ErrForeign)
 	}
+	// Not among the pragmas of the pool: the driver sorts those, and the size of a page has to come before. The mode stays with the file.
 	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
 		return err
 	}
 	if mode != "wal" {

@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/store"
+)
+
+// TestSearchUsesIndexes asks SQLite how it answers each combination of conditions: never by reading a whole table, and never by sorting.
+func TestSearchUsesIndexes(t *testing.T) {
+	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "caio.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for bits := range 1 << 6 {
+		q := store.Query{Limit: 10}
+		for i, set := range []func(){
+			func() { q.Service = "s" }, func() { q.Outcome = "denied" }, func() { q.Intent = "chat" }, func() { q.Constraint = "GDPR-44" },
+			func() { q.From = time.Unix(1, 0) }, func() { q.To = time.Unix(2, 0) },
+		} {
+			if bits&(1<<i) != 0 {
+				set()
+			}
+		}
+		query, args, err := searchQuery("a", q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := checkPlan(t, s, query, args)
+		want := "d USING PRIMARY KEY"
+		switch {
+		case q.Constraint != "":
+			want = "v USING PRIMARY KEY (tenant=? AND constraint_id=?"
+		case q.Service != "":
+			want = "decisions_by_service"
+		case q.Intent != "":
+			want = "decisions_by_intent"
+		case q.Outcome != "":
+			want = "decisions_by_outcome"
+		}
+		if !strings.Contains(plan, want) {
+			t.Errorf("%s\nwant %s, got\n%s", query, want, plan)
+		}
+	}
+}
+
+func checkPlan(t *testing.T, s *Store, query string, args []any) string {
+	t.Helper()
+	rows, err := s.reads.Query("EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(detail + "\n")
+		if strings.HasPrefix(detail, "SCAN") || strings.Contains(detail, "TEMP B-TREE") {
+			t.Errorf("%s\n%s", query, detail)
+		}
+	}
+	if plan.Len() == 0 {
+		t.Errorf("no plan for %s", query)
+	}
+	return plan.String()
+}
