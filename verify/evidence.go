@@ -136,6 +136,9 @@ func (ev *Evidence) entries() ([]entry, error) {
 	}
 	for _, digest := range slices.Sorted(maps.Keys(ev.Bundles)) {
 		for _, path := range slices.Sorted(maps.Keys(ev.Bundles[digest])) {
+			if err := checkPath(path); err != nil {
+				return nil, err
+			}
 			entries = append(entries, entry{folderBundles + digest + "/" + escapePath(path), ev.Bundles[digest][path]})
 		}
 	}

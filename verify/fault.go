@@ -27,6 +27,8 @@ func (f *Fault) Error() string {
 	return text
 }
 
+var escapes = strings.NewReplacer("~", "~0", "/", "~1")
+
 // pointer joins keys and indices.
 func pointer(parts ...any) string {
 	var b strings.Builder
@@ -35,8 +37,8 @@ func pointer(parts ...any) string {
 		switch part := part.(type) {
 		case int:
 			b.WriteString(strconv.Itoa(part))
-		default:
-			b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(fmt.Sprint(part)))
+		case string:
+			b.WriteString(escapes.Replace(part))
 		}
 	}
 	return b.String()

@@ -133,6 +133,9 @@ func (k Key) check() error {
 	if weak(k.Public) {
 		return fmt.Errorf("the public key %x is a point of small order, or not reduced: signatures under it prove nothing", k.Public)
 	}
+	if k.Intervals != nil && len(k.Intervals) == 0 {
+		return fmt.Errorf("the key %s was never in use: leave it out, since without intervals it would be good everywhere", k.ID())
+	}
 	for origin, interval := range k.Intervals {
 		if origin == "" || interval.NotBefore < 0 || interval.NotAfter != nil && *interval.NotAfter < interval.NotBefore {
 			return fmt.Errorf("interval of log %q: not_before is at least 0 and not_after not before it", origin)

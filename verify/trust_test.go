@@ -1,0 +1,172 @@
+package verify_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/smarthausgroup/caio/verify"
+)
+
+func exampleTrust(t testing.TB) verify.Trust {
+	last := int64(99)
+	return verify.Trust{
+		Issuer: "https://caio.example.com",
+		Logs:   []verify.Log{{Origin: "caio.example.com/b"}, {Origin: "caio.example.com/a"}},
+		Keys: verify.Keys{
+			{Public: signer(t, 2).Public()},
+			{Public: signer(t, 1).Public(), Intervals: map[string]verify.Interval{"caio.example.com/a": {NotAfter: &last}, "caio.example.com/b": {NotBefore: 5}}},
+		},
+	}
+}
+
+func TestTrustGolden(t *testing.T) {
+	text := must(exampleTrust(t).Encode())(t)
+	golden(t, "trust.json", text)
+	back := must(verify.ParseTrust(text))(t)
+	if again := must(back.Encode())(t); !bytes.Equal(again, text) {
+		t.Errorf("got %s", again)
+	}
+	retired, ok := back.Keys.Find(signer(t, 1).KeyID())
+	if !ok || *retired.Intervals["caio.example.com/a"].NotAfter != 99 || retired.Intervals["caio.example.com/b"].NotAfter != nil {
+		t.Errorf("%+v", back)
+	}
+	if _, ok := back.Keys.Find("x"); ok {
+		t.Error("found a key that is not there")
+	}
+}
+
+func TestParseTrustRefuses(t *testing.T) {
+	text := string(must(exampleTrust(t).Encode())(t))
+	for name, edit := range map[string][2]string{
+		"unknown key":       {`"issuer"`, `"a": 1, "issuer"`},
+		"unknown in a key":  {`"alg"`, `"a": 1, "alg"`},
+		"duplicate":         {`"issuer"`, `"issuer": "https://caio.example.com", "issuer"`},
+		"schema":            {`trust/v1`, `trust/v2`},
+		"no issuer":         {`"issuer": "https://caio.example.com"`, `"issuer": ""`},
+		"origins unsorted":  {`example.com/a"`, `example.com/c"`},
+		"another algorithm": {`"Ed25519",`, `"ES256",`},
+		"another curve":     {`"crv": "Ed25519"`, `"crv": "X25519"`},
+		"private key":       {`"kid"`, `"d": "AA", "kid"`},
+		"use":               {`"sig"`, `"enc"`},
+		"interval":          {`"not_before": 5`, `"not_before": -5`},
+		"empty interval":    {`"not_after": 99`, `"not_after": -1`},
+		"float":             {`"not_after": 99`, `"not_after": 99.0`},
+		"kid":               {`"kid": "`, `"kid": "A`},
+		"x padded":          {`"x": "`, `"x": "=`},
+	} {
+		edited := strings.Replace(text, edit[0], edit[1], 1)
+		if edited == text {
+			t.Errorf("%s: the file no longer holds %s", name, edit[0])
+		}
+		if _, err := verify.ParseTrust([]byte(edited)); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	none := exampleTrust(t)
+	none.Keys = nil
+	twice := exampleTrust(t)
+	twice.Keys = append(twice.Keys, twice.Keys[0])
+	short := exampleTrust(t)
+	short.Keys = verify.Keys{{Public: make([]byte, 31)}}
+	unused := exampleTrust(t)
+	unused.Keys = verify.Keys{{Public: signer(t, 1).Public(), Intervals: map[string]verify.Interval{}}}
+	for name, trust := range map[string]verify.Trust{"an unused key": unused, "no key": none, "a key twice": twice, "a short key": short} {
+		if _, err := trust.Encode(); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if _, err := verify.ParseTrust(bytes.Repeat([]byte(" "), verify.MaxTrustBytes+1)); err == nil {
+		t.Error("a huge file was accepted")
+	}
+}
+
+// The points of small order are found here by the curve's equation, -x^2 + y^2 = 1 + d x^2 y^2, as what doubling three times brings to (0, 1), in every encoding that fits into 255 bits.
+func TestKeysOfSmallOrderAreRefused(t *testing.T) {
+	one := big.NewInt(1)
+	p := new(big.Int).Sub(new(big.Int).Lsh(one, 255), big.NewInt(19))
+	mod := func(x *big.Int) *big.Int { return x.Mod(x, p) }
+	mul := func(a, b *big.Int) *big.Int { return mod(new(big.Int).Mul(a, b)) }
+	inv := func(a *big.Int) *big.Int { return new(big.Int).ModInverse(a, p) }
+	d := mul(new(big.Int).Neg(big.NewInt(121665)), inv(big.NewInt(121666)))
+	// y of 2P: (y^2 + x^2) / (2 - y^2 + x^2), with x^2 = (y^2 - 1) / (d y^2 + 1).
+	double := func(y *big.Int) *big.Int {
+		yy := mul(y, y)
+		xx := mul(mod(new(big.Int).Sub(yy, one)), inv(mod(new(big.Int).Add(mul(d, yy), one))))
+		bottom := mod(new(big.Int).Add(new(big.Int).Sub(big.NewInt(2), yy), xx))
+		return mul(mod(new(big.Int).Add(yy, xx)), inv(bottom))
+	}
+	// Points of order 8 double to y = 0: y^2 = -x^2, so d y^4 + 2 y^2 - 1 = 0.
+	candidates := []*big.Int{big.NewInt(0), big.NewInt(1), new(big.Int).Sub(p, one)}
+	root := new(big.Int).ModSqrt(mod(new(big.Int).Add(d, one)), p)
+	for _, r := range []*big.Int{root, new(big.Int).Sub(p, root)} {
+		if y := new(big.Int).ModSqrt(mul(mod(new(big.Int).Sub(r, one)), inv(d)), p); y != nil {
+			candidates = append(candidates, y, new(big.Int).Sub(p, y))
+		}
+	}
+	if len(candidates) != 5 {
+		t.Fatalf("found %d", len(candidates))
+	}
+	for _, y := range candidates {
+		if double(double(double(y))).Cmp(one) != 0 {
+			t.Errorf("%d is not of small order", y)
+		}
+		for encoded := new(big.Int).Set(y); encoded.BitLen() <= 255; encoded.Add(encoded, p) {
+			for _, sign := range []byte{0, 0x80} {
+				key := encoded.FillBytes(make([]byte, 32))
+				slices.Reverse(key)
+				key[31] |= sign
+				trust := exampleTrust(t)
+				trust.Keys = verify.Keys{{Public: key}}
+				if _, err := trust.Encode(); err == nil {
+					t.Errorf("%s was accepted", hex.EncodeToString(key))
+				}
+			}
+		}
+	}
+}
+
+func TestKeyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key.pem")
+	key := must(verify.GenerateKeyFile(path, bytes.NewReader(bytes.Repeat([]byte{7}, 32))))(t)
+	if info := must(os.Stat(path))(t); info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode())
+	}
+	if back := must(verify.ReadKeyFile(path))(t); !back.Equal(key) {
+		t.Error("another key was read")
+	}
+	if _, err := verify.GenerateKeyFile(path, bytes.NewReader(bytes.Repeat([]byte{8}, 32))); err == nil {
+		t.Error("a key was overwritten")
+	}
+	if _, err := verify.GenerateKeyFile(path+"2", bytes.NewReader(nil)); err == nil {
+		t.Error("a key was made of nothing")
+	}
+	text := must(os.ReadFile(path))(t)
+	for name, other := range map[string][]byte{"empty": nil, "twice": append(bytes.Clone(text), text...), "public": bytes.ReplaceAll(text, []byte("PRIVATE"), []byte("PUBLIC")), "not DER": []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")} {
+		if err := os.WriteFile(path, other, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify.ReadKeyFile(path); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
+func FuzzParseTrust(f *testing.F) {
+	f.Add(must(exampleTrust(f).Encode())(f))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		trust, err := verify.ParseTrust(text)
+		if err != nil {
+			return
+		}
+		again := must(trust.Encode())(t)
+		if squeezed := func(text []byte) string { return strings.Join(strings.Fields(string(text)), "") }; squeezed(again) != squeezed(text) {
+			t.Fatalf("accepted %s, which is written %s", text, again)
+		}
+	})
+}
