@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/smarthausgroup/caio/contracts/source"
 )
 
 // Micro is how many units of a [Decimal] make one.
@@ -19,23 +21,19 @@ type Decimal int64
 
 // ParseDecimal reads a JSON number exactly: its value times 1e6 must be an integer and its magnitude at most 1e12; an exponent has at most three digits (spec/calculus.md, section 1).
 func ParseDecimal(text string) (Decimal, error) {
-	mantissa, exponent := text, 0
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		digits := strings.TrimLeft(text[i+1:], "+-")
-		if len(digits) == 0 || len(digits) > 3 || len(text[i+1:])-len(digits) > 1 {
-			return 0, fmt.Errorf("%s: the exponent of a decimal has one to three digits", clip(text))
-		}
-		e, err := strconv.Atoi(text[i+1:])
-		if err != nil {
-			return 0, fmt.Errorf("%s is not a number", clip(text))
-		}
-		mantissa, exponent = text[:i], e
-	}
-	unsigned, negative := strings.CutPrefix(mantissa, "-")
-	whole, fraction, point := strings.Cut(unsigned, ".")
-	if whole == "" || point && fraction == "" || !digits(whole) || !digits(fraction) {
+	if !source.IsNumber(text) {
 		return 0, fmt.Errorf("%s is not a number", clip(text))
 	}
+	mantissa, exponent := text, 0
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		if len(strings.TrimLeft(text[i+1:], "+-")) > 3 {
+			return 0, fmt.Errorf("%s: the exponent of a decimal has one to three digits", clip(text))
+		}
+		mantissa = text[:i]
+		exponent, _ = strconv.Atoi(text[i+1:]) // at most three digits
+	}
+	unsigned, negative := strings.CutPrefix(mantissa, "-")
+	whole, fraction, _ := strings.Cut(unsigned, ".")
 	// The number is 0.<all> * 10^scale.
 	all := strings.TrimLeft(whole+fraction, "0")
 	scale := exponent + len(whole) - (len(whole+fraction) - len(all))
@@ -57,10 +55,6 @@ func ParseDecimal(text string) (Decimal, error) {
 		micro = -micro
 	}
 	return Decimal(micro), nil
-}
-
-func digits(text string) bool {
-	return strings.Trim(text, "0123456789") == ""
 }
 
 func clip(text string) string {
