@@ -151,3 +151,6 @@ func (c *call) size() int {
 	}
 	return n
 }
+
+// Queued is how many calls wait to be written.
+func (l *Ledger) Queued() int { return len(l.queue) }
