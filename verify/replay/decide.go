@@ -73,14 +73,26 @@ type decision struct {
 	policies   *rego.Policies
 	input      *cel.Input
 	shared     *rego.Shared
+	fields     psi
 	candidates []*candidate // in order of service
 	verify.Decision
 }
 
 // Decide evaluates the calculus under r, which was compiled from every contract of a (there may have been more) and from its bundles, settings and data.
 func (r *Rules) Decide(ctx context.Context, a Arguments) (verify.Decision, error) {
-	if err := admissible(a); err != nil {
+	d, err := r.eliminate(ctx, a)
+	if err != nil {
 		return verify.Decision{}, err
+	}
+	d.score()
+	d.choose()
+	return d.report(), nil
+}
+
+// eliminate is stages 1 to 6.
+func (r *Rules) eliminate(ctx context.Context, a Arguments) (*decision, error) {
+	if err := admissible(a); err != nil {
+		return nil, err
 	}
 	d := &decision{Arguments: a, policies: r.policies, input: cel.NewInput(a.Request, a.Principal), shared: rego.NewShared(a.Request, a.Principal, a.Time)}
 	for _, stage := range []func(context.Context) error{
@@ -92,12 +104,10 @@ func (r *Rules) Decide(ctx context.Context, a Arguments) (verify.Decision, error
 		d.predicates(contracts.StageBounds),
 	} {
 		if err := stage(ctx); err != nil {
-			return verify.Decision{}, err
+			return nil, err
 		}
 	}
-	d.score()
-	d.report()
-	return d.Decision, nil
+	return d, nil
 }
 
 // admissible refuses what admission should have refused and the calculus has no answer for.
@@ -228,19 +238,23 @@ func (c *candidate) eliminate(stage contracts.Stage, violations []contracts.Viol
 	c.Eliminated = &verify.Elimination{Stage: stage, Violations: sorted}
 }
 
-// score is stage 7: the terms of every survivor, and the choice.
+// score is stage 7: the terms and the objective of every survivor.
 func (d *decision) score() {
+	d.fields = requestFields(d.Request)
+	clarity := d.fields.clarity()
+	for _, c := range d.survivors() {
+		t := terms(d.Request, d.fields, clarity, c.contract, c.attested, c.history, c.estimate)
+		c.Score = &verify.Score{Terms: t, Estimate: c.estimate, Objective: profiles[d.Request.Profile].objective(t)}
+	}
+}
+
+// choose is the argmax, or the denial.
+func (d *decision) choose() {
 	survivors := d.survivors()
 	if len(survivors) == 0 {
 		d.Outcome = verify.Denied
 		d.Choice.Nearest = d.nearest()
 		return
-	}
-	fields := requestFields(d.Request)
-	clarity := fields.clarity()
-	for _, c := range survivors {
-		t := terms(d.Request, fields, clarity, c.contract, c.attested, c.history, c.estimate)
-		c.Score = &verify.Score{Terms: t, Estimate: c.estimate, Objective: profiles[d.Request.Profile].objective(t)}
 	}
 	slices.SortFunc(survivors, func(a, b *candidate) int { return compare(a.Candidate, b.Candidate, d.Request.Seed) })
 	winner := survivors[0]
@@ -250,7 +264,7 @@ func (d *decision) score() {
 		Contract:   winner.Contract,
 		Route:      winner.Route,
 		Objective:  &winner.Score.Objective,
-		Control:    control(fields, winner.contract, d.Request.Previous),
+		Control:    control(d.fields, winner.contract, d.Request.Previous),
 		Guarantees: guarantees(winner.contract),
 	}
 	if len(survivors) > 1 {
@@ -282,7 +296,7 @@ func (d *decision) nearest() []verify.Nearest {
 }
 
 // report collects the candidates and puts the warnings, a set, in their order.
-func (d *decision) report() {
+func (d *decision) report() verify.Decision {
 	for _, c := range d.candidates {
 		d.Candidates = append(d.Candidates, c.Candidate)
 	}
@@ -290,4 +304,5 @@ func (d *decision) report() {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Route, b.Route), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Reason, b.Reason))
 	})
 	d.Warnings = slices.Compact(d.Warnings)
+	return d.Decision
 }

@@ -1,0 +1,313 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// Options of [Check].
+type Options struct {
+	// Build is this program. Where a document names other versions of the evaluators, a difference is inconclusive.
+	Build verify.Build
+	// VerifyBundle checks the signature of a bundle under the keys that the auditor trusts, and returns the id of the key. Without it signatures are not checked, and the verdict says so.
+	VerifyBundle func(*rego.Bundle) (key string, err error)
+}
+
+// Check runs the layers completeness and replay (spec/proof.md, "What a verifier checks"). It trusts nothing of the evidence but what the document names by digest; the document is for [verify.Check].
+func Check(ctx context.Context, ev *verify.Evidence, o Options) []verify.Verdict {
+	d, err := verify.DecodeDocument(ev.Document)
+	if err != nil {
+		const reason = "the document could not be read"
+		return []verify.Verdict{
+			{Layer: verify.LayerCompleteness, Status: verify.Skipped, Reason: reason},
+			{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: reason},
+		}
+	}
+	r := replaying{ev: ev, document: d, options: o}
+	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, complete(ev, d)), r.check(ctx)}
+}
+
+// complete says whether candidates and unmatched together are exactly the services of the committed snapshot.
+func complete(ev *verify.Evidence, d *verify.Document) error {
+	if digest := verify.Digest(verify.SnapshotText(ev.Snapshot)); digest != d.Snapshot.Digest {
+		return &verify.Fault{Pointer: "/snapshot/digest", Reason: "the evidence holds another snapshot than the document names", Want: d.Snapshot.Digest, Got: digest}
+	}
+	left := map[string]bool{}
+	for service := range ev.Snapshot {
+		left[service] = true
+	}
+	account := func(list string, i int, service string) error {
+		if !left[service] {
+			return &verify.Fault{Pointer: fmt.Sprintf("/%s/%d/service", list, i), Reason: "the service is not in the snapshot, or it is accounted for already", Got: service}
+		}
+		delete(left, service)
+		return nil
+	}
+	for i, candidate := range d.Candidates {
+		if err := account("candidates", i, candidate.Service); err != nil {
+			return err
+		}
+	}
+	for i, unmatched := range d.Unmatched {
+		if err := account("unmatched", i, unmatched.Service); err != nil {
+			return err
+		}
+	}
+	for service := range ev.Snapshot {
+		if left[service] {
+			return &verify.Fault{Pointer: "/candidates", Reason: "a service of the snapshot is neither a candidate nor unmatched", Want: service}
+		}
+	}
+	return nil
+}
+
+// replaying re-evaluates one document.
+type replaying struct {
+	ev        *verify.Evidence
+	document  *verify.Document
+	options   Options
+	arguments Arguments
+	assumed   []verify.Unmatched // what the document says of services that can't be evaluated
+	unsure    []string           // unmatched services whose match may depend on a history that the document does not hold
+	hidden    []string           // names of content that scoring reads and that was not disclosed
+	// gaps are why the verdict can't be pass, though nothing differs; notes what else to say.
+	gaps, notes []string
+	gap         verify.Status
+}
+
+// lacks notes what keeps the verdict from being pass: skipped where something was left out, inconclusive where it is not known to anybody.
+func (r *replaying) lacks(status verify.Status, format string, args ...any) {
+	r.gaps = append(r.gaps, fmt.Sprintf(format, args...))
+	if r.gap != verify.Skipped {
+		r.gap = status
+	}
+}
+
+func (r *replaying) check(ctx context.Context) verify.Verdict {
+	if err := r.collect(); err != nil {
+		return verify.Judge(verify.LayerReplay, err)
+	}
+	difference, err := r.compare(ctx)
+	if difference != nil && r.unsure != nil {
+		r.assumeUnsure()
+		difference, err = r.compare(ctx)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return verify.Verdict{Layer: verify.LayerReplay, Status: verify.Inconclusive, Reason: "the re-evaluation did not end: " + ctx.Err().Error()}
+	case err != nil:
+		return r.differs(&verify.Fault{Reason: "under these arguments there is no decision: " + err.Error()})
+	case difference != nil:
+		return r.differs(difference)
+	case r.gaps != nil:
+		return verify.Verdict{Layer: verify.LayerReplay, Status: r.gap, Reason: "what could be re-evaluated came out the same; " + strings.Join(append(r.gaps, r.notes...), "; ")}
+	}
+	return verify.Verdict{Layer: verify.LayerReplay, Status: verify.Pass, Reason: strings.Join(r.notes, "; ")}
+}
+
+// compare decides again and gives the first difference, nil if there is none.
+func (r *replaying) compare(ctx context.Context) (*verify.Fault, error) {
+	again, err := r.evaluate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	want := *r.document
+	want.Decision = again
+	return firstDifference(want, *r.document)
+}
+
+// differs judges a difference: a failure, unless the evaluators were others.
+func (r *replaying) differs(f *verify.Fault) verify.Verdict {
+	v := verify.Judge(verify.LayerReplay, f)
+	was, is := r.document.Engine, r.options.Build
+	if was.OPA != is.OPA || was.CEL != is.CEL || was.Capabilities != is.Capabilities {
+		v.Status = verify.Inconclusive
+		v.Reason += fmt.Sprintf("; the evaluators were others, so the release that the proof names must settle it: %s, with OPA %s and cel-go %s", was.Version, was.OPA, was.CEL)
+	}
+	return v
+}
+
+// collect makes the arguments of the decision from the evidence. Errors are [*verify.Fault] where there is a pointer.
+func (r *replaying) collect() error {
+	if err := r.ev.Bound(r.document); err != nil {
+		return err
+	}
+	t, err := time.Parse(verify.TimeFormat, r.document.Time)
+	if err != nil {
+		return err
+	}
+	r.arguments = Arguments{Attestations: map[string]contracts.Attestation{}, Settings: r.ev.Settings, History: map[string]contracts.History{}, Time: t}
+	for _, collect := range []func() error{r.reveal, r.contracts, r.attestations, r.bundles} {
+		if err := collect(); err != nil {
+			return err
+		}
+	}
+	for _, candidate := range r.document.Candidates {
+		if candidate.History != nil {
+			r.arguments.History[candidate.Service] = *candidate.History
+		}
+	}
+	return nil
+}
+
+// reveal opens the commitments. Content that scoring does not read may stay closed, and so may all of it when nothing was scored.
+func (r *replaying) reveal() error {
+	request, principal, err := r.document.Reveal(r.ev.Disclosures)
+	var undisclosed verify.Undisclosed
+	if err != nil && !errors.As(err, &undisclosed) {
+		return err
+	}
+	r.arguments.Request, r.arguments.Principal = request, principal
+	if !slices.ContainsFunc(r.document.Candidates, func(c verify.Candidate) bool { return c.Score != nil }) {
+		return nil
+	}
+	for _, name := range undisclosed {
+		if r.scored(name) {
+			r.hidden = append(r.hidden, name)
+		}
+	}
+	if r.hidden != nil {
+		r.lacks(verify.Skipped, "%s: without it the terms that compare fields, and the control signal, are taken from the document", verify.Undisclosed(r.hidden))
+	}
+	return nil
+}
+
+// scored says whether scoring reads the content of that name.
+func (r *replaying) scored(name string) bool {
+	if _, supplied := r.document.Request.Fields["intent"]; supplied {
+		return strings.HasPrefix(name, "fields.")
+	}
+	return name == verify.NameIntentText || name == verify.NameContextText
+}
+
+// contracts decodes those of the snapshot. Those of unmatched services may have been left out of the evidence.
+func (r *replaying) contracts() error {
+	var left []string
+	for _, service := range slices.Sorted(maps.Keys(r.ev.Snapshot)) {
+		digest := r.ev.Snapshot[service]
+		text, ok := r.ev.Contracts[digest]
+		unmatched := slices.ContainsFunc(r.document.Unmatched, func(u verify.Unmatched) bool { return u.Service == service })
+		if !ok && unmatched {
+			left = append(left, service)
+			continue
+		}
+		contract, err := contracts.DecodeContract(text)
+		if err != nil || contract.Digest() != digest || contract.ID != service {
+			return &verify.Fault{Pointer: "/snapshot/digest", Reason: fmt.Sprintf("the contract of service %s is missing, not valid, or another one", service), Want: digest}
+		}
+		r.arguments.Contracts = append(r.arguments.Contracts, contract)
+		if unmatched && readsLatency(contract) {
+			r.unsure = append(r.unsure, service)
+		}
+	}
+	if left != nil {
+		r.lacks(verify.Skipped, "the evidence leaves out the contracts of %s, which did not match", strings.Join(left, ", "))
+		r.assume(left)
+	}
+	return nil
+}
+
+// assume takes what the document says of unmatched services.
+func (r *replaying) assume(services []string) {
+	for _, unmatched := range r.document.Unmatched {
+		if slices.Contains(services, unmatched.Service) {
+			r.assumed = append(r.assumed, unmatched)
+		}
+	}
+}
+
+// readsLatency says whether matching may depend on the history: whether an author's predicate of that stage may read the expected latency. No generated one does.
+func readsLatency(c *contracts.Contract) bool {
+	return slices.ContainsFunc(c.Predicates, func(p contracts.Predicate) bool {
+		return p.Stage == contracts.StageMatch && strings.Contains(strings.ReplaceAll(p.Expr, "request.estimate", ""), "estimate")
+	})
+}
+
+// assumeUnsure gives up on the services whose history is not known.
+func (r *replaying) assumeUnsure() {
+	r.lacks(verify.Inconclusive, "predicates of %s, which did not match, read the expected latency, and the document holds no history of services that did not match", strings.Join(r.unsure, ", "))
+	r.assume(r.unsure)
+	r.arguments.Contracts = slices.DeleteFunc(r.arguments.Contracts, func(c *contracts.Contract) bool { return slices.Contains(r.unsure, c.ID) })
+}
+
+func (r *replaying) attestations() error {
+	for _, record := range r.ev.Attestations {
+		if r.ev.Snapshot[record.Service] != record.Contract {
+			return &verify.Fault{Pointer: "/attestations/digest", Reason: fmt.Sprintf("the list attests another contract of service %s than the snapshot's", record.Service), Want: r.ev.Snapshot[record.Service], Got: record.Contract}
+		}
+		r.arguments.Attestations[record.Service] = record.Level
+	}
+	return nil
+}
+
+// bundles reads the bundles that the document names, and checks their signatures.
+func (r *replaying) bundles() error {
+	for i, named := range r.document.Bundles {
+		bundle, faults := rego.ReadFiles(named.Name, r.ev.Bundles[named.Digest])
+		if err := faults.Err(); err != nil {
+			return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d", i), Reason: err.Error()}
+		}
+		r.arguments.Bundles = append(r.arguments.Bundles, bundle)
+		switch {
+		case named.Key == "":
+			r.notes = append(r.notes, fmt.Sprintf("the bundle %s is unsigned, as the document says", named.Name))
+		case r.options.VerifyBundle == nil:
+			r.lacks(verify.Skipped, "no keys were given to check the signature of the bundle %s with", named.Name)
+		default:
+			key, err := r.options.VerifyBundle(bundle)
+			if err != nil {
+				return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d/key", i), Reason: err.Error(), Got: named.Key}
+			}
+			if key != named.Key {
+				return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d/key", i), Reason: "another key signed the bundle", Want: key, Got: named.Key}
+			}
+		}
+	}
+	return nil
+}
+
+// evaluate decides again, and puts in what had to be assumed.
+func (r *replaying) evaluate(ctx context.Context) (verify.Decision, error) {
+	rules, err := Compile(r.arguments)
+	if err != nil {
+		return verify.Decision{}, err
+	}
+	d, err := rules.eliminate(ctx, r.arguments)
+	if err != nil {
+		return verify.Decision{}, err
+	}
+	d.score()
+	if r.hidden != nil {
+		r.assumeContent(d)
+	}
+	d.choose()
+	if r.hidden != nil && d.Outcome == verify.Routed {
+		d.Choice.Control = r.document.Choice.Control
+	}
+	d.Unmatched = append(d.Unmatched, r.assumed...)
+	slices.SortFunc(d.Unmatched, func(a, b verify.Unmatched) int { return cmp.Compare(a.Service, b.Service) })
+	return d.report(), nil
+}
+
+// assumeContent takes the terms that compare fields from the document; the others, and the objective, stay re-evaluated.
+func (r *replaying) assumeContent(d *decision) {
+	for _, c := range d.candidates {
+		i := slices.IndexFunc(r.document.Candidates, func(said verify.Candidate) bool { return said.Service == c.Service })
+		if c.Score == nil || i < 0 || r.document.Candidates[i].Score == nil {
+			continue
+		}
+		said, t := r.document.Candidates[i].Score.Terms, &c.Score.Terms
+		t.Intent, t.Attention, t.Learned, t.Resonance = said.Intent, said.Attention, said.Learned, said.Resonance
+		c.Score.Objective = profiles[d.Request.Profile].objective(*t)
+	}
+}
