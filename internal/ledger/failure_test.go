@@ -1,0 +1,203 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/internal/store/storetest"
+)
+
+// TestFailedCommit fails one commit: every caller of the group learns it, nothing is visible, and the next goes on with the same index.
+func TestFailedCommit(t *testing.T) {
+	var g *gate
+	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store {
+		g = newGate(&storetest.Failing{Store: s, Fail: func(n int64) storetest.Failure {
+			if n == 2 {
+				return storetest.Before
+			}
+			return storetest.None
+		}})
+		return g
+	})
+	g.pass <- struct{}{}
+	mustAppend(t, l, entry("a", "first"))
+	<-g.entered
+	failures := make(chan error, 5)
+	for i := range 5 {
+		go func() {
+			_, err := l.Append(context.Background(), attempt("a", "chat", "s", i), registration("b", fmt.Sprint("s", i)))
+			failures <- err
+		}()
+		if i == 0 {
+			<-g.entered // it is being written, and the others wait
+		}
+	}
+	for l.Queued() < 4 {
+	}
+	g.pass <- struct{}{}
+	if err := <-failures; !errors.Is(err, storetest.ErrInjected) {
+		t.Errorf("the call of the failed commit: %v", err)
+	}
+	if size, other := l.Size("a"), l.Size("b"); size != 1 || other != 0 || l.HistoryAt("a", "chat", epoch) != nil {
+		t.Errorf("after the failed commit the sizes are %d and %d, the history %v", size, other, l.HistoryAt("a", "chat", epoch))
+	}
+	if n := <-g.entered; n != 8 {
+		t.Errorf("the next commit has %d entries", n)
+	}
+	g.pass <- struct{}{}
+	for range 4 {
+		if err := <-failures; err != nil {
+			t.Errorf("a call of the next commit: %v", err)
+		}
+	}
+	if n := len(leaves(t, l, "a")); n != 5 {
+		t.Errorf("%d leaves", n)
+	}
+	if history := l.HistoryAt("a", "chat", epoch)["s"]; history.N != 4 {
+		t.Errorf("history: %+v", history)
+	}
+}
+
+// TestLostCommit breaks the connection while a commit is made: its caller gets an error, and the ledger writes no more, since memory and store differ. A restart puts that right.
+func TestLostCommit(t *testing.T) {
+	for _, first := range []string{"a", "b"} { // a log that is known, and one that the lost commit makes
+		t.Run(first, func(t *testing.T) {
+			s := openStore(t, filepath.Join(t.TempDir(), "caio.db"))
+			defer s.Close()
+			lost := openLedger(t, &storetest.Failing{Store: s, Fail: func(n int64) storetest.Failure {
+				if n == 2 {
+					return storetest.Lost
+				}
+				return storetest.None
+			}}, ledger.Options{})
+			mustAppend(t, lost, entry("a", "first"))
+			if _, err := lost.Append(context.Background(), entry(first, "second")); !errors.Is(err, storetest.ErrInjected) {
+				t.Errorf("the lost commit: %v", err)
+			}
+			for _, tenant := range []string{"a", "c"} {
+				if _, err := lost.Append(context.Background(), entry(tenant, "third")); !errors.Is(err, ledger.ErrDiverged) {
+					t.Errorf("after the lost commit, tenant %s: %v", tenant, err)
+				}
+			}
+			lost.Close()
+			l := openLedger(t, s, ledger.Options{})
+			defer l.Close()
+			mustAppend(t, l, entry("a", "third"))
+			want := map[string][]string{"a": {"first", "second", "third"}, "b": nil}
+			if first == "b" {
+				want = map[string][]string{"a": {"first", "third"}, "b": {"second"}}
+			}
+			for tenant := range want {
+				if got := leaves(t, l, tenant); !reflect.DeepEqual(got, want[tenant]) {
+					t.Errorf("%s: %q", tenant, got)
+				}
+			}
+		})
+	}
+}
+
+// TestTwoLedgers has a second ledger write to the same store: the first one's next write is refused, and so are all after it.
+func TestTwoLedgers(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "caio.db"))
+	defer s.Close()
+	one, two := openLedger(t, s, ledger.Options{}), openLedger(t, s, ledger.Options{})
+	defer one.Close()
+	defer two.Close()
+	mustAppend(t, two, entry("a", "two"))
+	for _, tenant := range []string{"a", "b"} {
+		if _, err := one.Append(context.Background(), entry(tenant, "one")); !errors.Is(err, ledger.ErrDiverged) {
+			t.Errorf("tenant %s: %v", tenant, err)
+		}
+	}
+	mustAppend(t, two, entry("a", "again"))
+	if got := leaves(t, s, "a"); !reflect.DeepEqual(got, []string{"two", "again"}) {
+		t.Errorf("leaves: %q", got)
+	}
+}
+
+// TestExistsAlone queues a decision that is there already among new ones: it fails alone.
+func TestExistsAlone(t *testing.T) {
+	var g *gate
+	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store { g = newGate(s); return g })
+	for range 10 {
+		g.pass <- struct{}{}
+	}
+	mustAppend(t, l, decision("a", epoch, 0))
+	<-g.entered
+	for range 9 {
+		<-g.pass
+	}
+	results := make([]error, 5)
+	var group sync.WaitGroup
+	start := func(i, n int) {
+		group.Go(func() { _, results[i] = l.Append(context.Background(), decision("a", epoch, n)) })
+	}
+	start(0, 1)
+	<-g.entered
+	for i, n := range []int{2, 0, 3, 3} { // 0 is in the store, and 3 twice in this group
+		start(i+1, n)
+	}
+	for l.Queued() < 4 {
+	}
+	for range 10 {
+		g.pass <- struct{}{}
+	}
+	group.Wait()
+	if results[0] != nil || results[1] != nil || !errors.Is(results[2], store.ErrExists) {
+		t.Errorf("results: %v", results)
+	}
+	if (results[3] == nil) == (results[4] == nil) || !errors.Is(errors.Join(results[3], results[4]), store.ErrExists) {
+		t.Errorf("of two with one id: %v", results[3:])
+	}
+	if n := len(leaves(t, l, "a")); n != 4 {
+		t.Errorf("%d leaves", n)
+	}
+}
+
+// TestRandomFailures fails a third of the commits under load: what was answered is there at its index, what failed is not, and nothing else is.
+func TestRandomFailures(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	l := newLedger(t, ledger.Options{MaxGroup: 4}, func(s store.Store) store.Store {
+		return &storetest.Failing{Store: s, Fail: func(int64) storetest.Failure { return storetest.Failure(min(1, random.IntN(3))) }}
+	})
+	var mu sync.Mutex
+	var answered []string
+	failed := 0
+	var group sync.WaitGroup
+	for w := range 8 {
+		group.Go(func() {
+			for i := range 40 {
+				leaf := fmt.Sprintf("%d %d", w, i)
+				indices, err := l.Append(context.Background(), entry("a", leaf), entry("a", leaf+" too"))
+				mu.Lock()
+				if err != nil {
+					failed++
+				} else {
+					answered = append(answered, fmt.Sprintf("%06d %s", indices[0], leaf), fmt.Sprintf("%06d %s too", indices[1], leaf))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	var found []string
+	for i, leaf := range leaves(t, l, "a") {
+		found = append(found, fmt.Sprintf("%06d %s", i, leaf))
+	}
+	slices.Sort(answered)
+	if !slices.Equal(found, answered) {
+		t.Errorf("%d leaves are stored, and %d were answered", len(found), len(answered))
+	}
+	if failed == 0 || len(answered) == 0 {
+		t.Errorf("%d calls failed and %d leaves were answered: this shows nothing", failed, len(answered))
+	}
+}
