@@ -1,8 +1,10 @@
 package cel
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,7 +26,7 @@ const (
 	runCostLimit     = 1_000_000
 
 	assumedElements = 64
-	assumedText     = 256
+	assumedText     = 64
 )
 
 // authored is an author's predicate on its way through the compiler.
@@ -49,6 +51,9 @@ func (e *environment) compileAuthor(p contracts.Predicate, pointer string) ([]*c
 	a.refuse(checked.NativeRep())
 	a.estimate(checked)
 	if a.found.HasErrors() {
+		slices.SortStableFunc(a.found, func(d, e contracts.Diagnostic) int {
+			return cmp.Or(cmp.Compare(d.Pos.Line, e.Pos.Line), cmp.Compare(d.Pos.Column, e.Pos.Column))
+		})
 		return nil, a.found
 	}
 	return a.plan(checked.NativeRep()), a.found
@@ -140,7 +145,7 @@ func (a *authored) plan(checked *ast.AST) []*conjunct {
 // refuse reports what type-checks and yet may not be.
 func (a *authored) refuse(checked *ast.AST) {
 	root := ast.NavigateAST(checked)
-	for _, node := range append(ast.MatchDescendants(root, ast.AllMatcher()), root) {
+	for _, node := range ast.MatchDescendants(root, ast.AllMatcher()) {
 		at := checked.SourceInfo().GetStartLocation(node.ID())
 		switch node.Kind() {
 		case ast.StructKind:
@@ -150,12 +155,27 @@ func (a *authored) refuse(checked *ast.AST) {
 				a.report("predicate-refused", at, "a fraction beyond 8589934592 can't be told from its neighbours", "use a whole number")
 			}
 		case ast.CallKind:
-			if call := node.AsCall(); call.FunctionName() == overloads.Matches && call.Args()[len(call.Args())-1].Kind() != ast.LiteralKind {
-				a.report("predicate-refused", at, "the pattern of matches() must be a literal", "")
+			if call := node.AsCall(); call.FunctionName() == overloads.Matches {
+				a.refusePattern(call.Args()[len(call.Args())-1], checked)
 			}
 		case ast.ComprehensionKind:
 			a.refuseComprehension(node, at)
 		}
+	}
+}
+
+// refusePattern wants a pattern that is known, so that it is compiled once, and of moderate size.
+func (a *authored) refusePattern(pattern ast.Expr, checked *ast.AST) {
+	at := checked.SourceInfo().GetStartLocation(pattern.ID())
+	if pattern.Kind() != ast.LiteralKind {
+		a.report("predicate-refused", at, "the pattern of matches() must be a literal", "")
+		return
+	}
+	size, err := types.RegexProgramSize(string(pattern.AsLiteral().(types.String)))
+	if err != nil {
+		a.report("predicate-refused", at, err.Error(), "patterns are those of RE2")
+	} else if size > maxRegexProgram {
+		a.report("predicate-refused", at, fmt.Sprintf("the pattern compiles into %d instructions, and %d are allowed", size, maxRegexProgram), "")
 	}
 }
 
@@ -197,25 +217,63 @@ func fromInput(e ast.NavigableExpr) bool {
 	return false
 }
 
-// issues reports what cel-go found.
+// issues reports what cel-go found, in words of the contract's author.
 func (a *authored) issues(code string, parsed *celgo.Ast, issues *celgo.Issues) {
 	for _, issue := range issues.Errors() {
 		at, summary, detail := issue.Location, strings.TrimSpace(issue.Message), ""
 		if field, ok := quoted(summary, "undefined field '"); ok && parsed != nil {
 			at, summary, detail = a.misspelt(parsed.NativeRep(), issue, field)
 		} else if name, ok := quoted(summary, "undeclared reference to '"); ok {
-			summary, detail = fmt.Sprintf("nothing is named %q", name), "the variables are request, principal and estimate"
-			if best := nearest(name, []string{"request", "principal", "estimate"}); best != "" {
+			summary, detail = fmt.Sprintf("nothing is named %q", name), "there are request, principal, estimate and CEL's standard functions"
+			if best := nearest(name, a.names(parsed)); best != "" {
 				detail = fmt.Sprintf("did you mean %q?", best)
 			}
+		} else if operation, ok := quoted(summary, "found no matching overload for '"); ok {
+			summary, detail = inapplicable(operation, summary)
+		} else if fault, ok := strings.CutPrefix(summary, "Syntax error: "); ok {
+			fault, _, _ = strings.Cut(fault, " expecting ")
+			summary = "syntax error: " + strings.NewReplacer("mismatched input ", "unexpected ", "extraneous input ", "unexpected ", "'<EOF>'", "end").Replace(fault)
 		}
 		a.report(code, at, summary, detail)
 	}
 }
 
+// inapplicable describes an operation on types that it is not declared for.
+func inapplicable(operation, message string) (summary, detail string) {
+	_, operands, _ := strings.Cut(message, "applied to '")
+	operands = strings.TrimSuffix(operands, "'")
+	if symbol, ok := operators.FindReverse(operation); ok {
+		operation = symbol
+	}
+	if strings.Contains(operands, "double") && strings.Contains(operands, "int") {
+		detail = "write a whole number as 3.0"
+	}
+	return fmt.Sprintf("%s can't be applied to %s", operation, operands), detail
+}
+
+// names lists what an identifier of the expression may be.
+func (a *authored) names(parsed *celgo.Ast) []string {
+	var names []string
+	for name := range a.author.Functions() {
+		names = append(names, name)
+	}
+	for _, macro := range a.author.Macros() {
+		names = append(names, macro.Function())
+	}
+	if parsed != nil {
+		ast.PreOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+			if e.Kind() == ast.ComprehensionKind {
+				names = append(names, e.AsComprehension().IterVar())
+			}
+		}))
+	}
+	slices.Sort(names)
+	return append([]string{"request", "principal", "estimate"}, names...)
+}
+
 // misspelt describes the selection of a field that does not exist: where the name is, and which one is near.
 func (a *authored) misspelt(parsed *ast.AST, issue *common.Error, field string) (at common.Location, summary, detail string) {
-	at, summary = issue.Location, fmt.Sprintf("there is no field %q", field)
+	at, summary = a.afterPoint(issue.Location), fmt.Sprintf("there is no field %q", field)
 	var of *record
 	ast.PreOrderVisit(parsed.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.ID() != issue.ExprID || e.Kind() != ast.SelectKind {
@@ -232,6 +290,21 @@ func (a *authored) misspelt(parsed *ast.AST, issue *common.Error, field string) 
 		detail = "its fields are " + strings.Join(of.fieldNames(), ", ")
 	}
 	return at, summary, detail
+}
+
+// afterPoint moves a location from the point of a selection to the name after it.
+func (a *authored) afterPoint(at common.Location) common.Location {
+	lines := strings.Split(a.Expr, "\n")
+	if at.Line() < 1 || at.Line() > len(lines) {
+		return at
+	}
+	points := []rune(lines[at.Line()-1])
+	column := at.Column()
+	if column < len(points) && points[column] == '.' {
+		for column++; column < len(points) && points[column] == ' '; column++ {
+		}
+	}
+	return common.NewLocation(at.Line(), column)
 }
 
 // recordOf is the record that a path from a variable leads to, nil where that can't be told without types.

@@ -63,8 +63,7 @@ func newEnvironment() (*environment, error) {
 		celgo.ParserExpressionSizeLimit(maxExprBytes),
 		celgo.ParserRecursionLimit(maxNesting),
 		celgo.ExpressionNodeLimit(maxNodes),
-		celgo.RegexProgramSizeLimit(maxRegexProgram),
-		celgo.ASTValidators(celgo.ValidateRegexLiterals(), celgo.ValidateDurationLiterals(), celgo.ValidateTimestampLiterals()))
+		celgo.ASTValidators(celgo.ValidateDurationLiterals(), celgo.ValidateTimestampLiterals()))
 	if err != nil {
 		return nil, err
 	}

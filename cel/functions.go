@@ -146,11 +146,15 @@ func among(required, offered ref.Val) bool {
 }
 
 func only(values, allowed ref.Val) ref.Val {
-	return types.Bool(every(values.(traits.Iterable), allowed.(*set)))
+	return types.Bool(every(values, allowed.(*set)))
 }
 
-func every(values traits.Iterable, allowed *set) bool {
-	for i := values.Iterator(); i.HasNext() == types.True; {
+// every reports whether each element of a list, or key of a map, is allowed.
+func every(values ref.Val, allowed *set) bool {
+	if values.(traits.Sizer).Size() == types.IntZero { // mostly
+		return true
+	}
+	for i := values.(traits.Iterable).Iterator(); i.HasNext() == types.True; {
 		if !allowed.has(i.Next()) {
 			return false
 		}

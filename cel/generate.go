@@ -154,6 +154,8 @@ func (g generated) expr() string { return strings.Join(g.conjuncts, " && ") }
 // literal writes a value of a contract in CEL.
 func literal(v any) string {
 	switch v := v.(type) {
+	case nil: // no contract that was read holds it; nothing that is required equals it
+		return "null"
 	case bool:
 		return strconv.FormatBool(v)
 	case contracts.Decimal:

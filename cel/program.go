@@ -99,7 +99,7 @@ func evaluate(all []*conjunct, frame *interpreter.ExecutionFrame, variables *act
 	for i, c := range all {
 		result, cost, err := c.evaluate(frame, variables)
 		switch spent += cost; {
-		case spent > runCostLimit || errors.As(err, new(interpreter.EvalCancelledError)):
+		case spent > runCostLimit || err != nil && errors.As(err, new(interpreter.EvalCancelledError)):
 			return contracts.ReasonError
 		case result == types.False:
 			return strconv.Itoa(i)

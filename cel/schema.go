@@ -265,12 +265,15 @@ func (s *schema) suggest(r *record, name string) string {
 	return nearest(name, names)
 }
 
-// nearest is the name with the fewest edits from the given one, at most a third of its length (and at least two): beyond that it is another word.
+// nearest is the name with the fewest edits from the given one, two at most and fewer for a short one: beyond that it is another word.
 func nearest(name string, names []string) string {
-	best, least := "", max(2, len(name)/3)+1
+	best, least := "", max(1, min(2, (len(name)+1)/3))+1
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
 			return n
+		}
+		if strings.HasPrefix(n, name) && len(name) > 2 { // cut short
+			best, least = n, 1
 		}
 		if d := edits(name, n); d < least {
 			best, least = n, d
