@@ -43,11 +43,13 @@ type compilation struct {
 	packs   []*pack // in order of package
 	groups  map[contracts.Family]*ast.Compiler
 	faults  contracts.Diagnostics
+
+	pinned map[contracts.Position]string // operands to which pinZone adds 0, with the name of the function
 }
 
 // analyse does all of the work that can find a fault.
 func analyse(bundles []*Bundle, o Options) *compilation {
-	c := &compilation{bundles: slices.Clone(bundles), groups: map[contracts.Family]*ast.Compiler{}}
+	c := &compilation{bundles: slices.Clone(bundles), groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
 	slices.SortFunc(c.bundles, func(a, b *Bundle) int { return strings.Compare(a.Name, b.Name) })
 	c.checkRoots()
 	c.readData(o)
@@ -176,12 +178,13 @@ func (c *compilation) sortFaults() {
 	reported := map[string]bool{}
 	line := func(d contracts.Diagnostic) string { return fmt.Sprint(d.Pos.File, ":", d.Pos.Line) }
 	for _, d := range c.faults {
-		if d.Code == "unknown-field" || d.Code == "uncovered-data" {
+		switch d.Code {
+		case "unknown-field", "uncovered-data", "testing":
 			reported[line(d)] = true
 		}
 	}
 	c.faults = slices.DeleteFunc(c.faults, func(d contracts.Diagnostic) bool {
-		return d.Code == "type-error" && strings.HasPrefix(d.Summary, "undefined ref: ") && reported[line(d)]
+		return d.Code == "type-error" && strings.HasPrefix(d.Summary, "undefined ") && reported[line(d)]
 	})
 	slices.SortStableFunc(c.faults, func(a, b contracts.Diagnostic) int {
 		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), strings.Compare(a.Code, b.Code), strings.Compare(a.Summary, b.Summary))

@@ -37,6 +37,9 @@ func family(pkg string) contracts.Family {
 	return ""
 }
 
+// reserved reports whether a package stands where no bundle's may.
+func reserved(pkg string) bool { return within(pkg, testingPackage) || within(pkg, settingsPath) }
+
 // dotted is a package's name, as people write it.
 func dotted(pkg string) string { return strings.ReplaceAll(pkg, "/", ".") }
 
@@ -69,12 +72,12 @@ func (c *compilation) parseFile(b *Bundle, file File) {
 	m := &module{bundle: b, name: name, pkg: packagePath(parsed.Package.Path), test: strings.HasSuffix(file.Path, testSuffix), ast: parsed}
 	c.modules = append(c.modules, m)
 	if !slices.ContainsFunc(parsed.Imports, func(i *ast.Import) bool { return ast.RegoV2CompatibleRef.Equal(i.Path.Value) }) {
-		c.fault("import-rego-v2", parsed.Package.Location, "the file does not import rego.v2", "Write `import rego.v2` below the package: without it, `not f(x)` is undefined where x is.")
+		c.fault("import-rego-v2", parsed.Package.Location, "the file does not import rego.v2", "Write `import rego.v2` below the package: without it, `not f(x)` does not fire where x is undefined.")
 	}
 	if !b.owns(m.pkg) {
 		c.fault("root", parsed.Package.Location, "package "+dotted(m.pkg)+" is outside the roots of its bundle", "The roots in .manifest are "+strings.Join(b.Roots, ", ")+".")
 	}
-	if within(m.pkg, testingPackage) || within(m.pkg, settingsPath) {
+	if reserved(m.pkg) {
 		c.fault("package", parsed.Package.Location, "package "+dotted(m.pkg)+" stands where no policy may", "data.caio.testing and data.caio.settings are not packages of bundles.")
 	}
 }
@@ -108,6 +111,12 @@ func (c *compilation) upstream(err error, file string) {
 		if invalid, ok := e.Details.(*ast.RefErrInvalidDetail); ok {
 			d.Detail = invalidReference(invalid)
 		}
+		if name, ok := strings.CutPrefix(e.Message, "undefined function "); ok && ast.BuiltinMap[name] != nil {
+			d.Detail = "Policies can call only what depends on its arguments alone."
+		}
+		if name := c.pinned[pos]; name != "" && e.Code == ast.TypeErr {
+			d.Code, d.Summary, d.Detail = "time-zone", "the time of "+name+" is not a number", `A time with a zone is written out where it is used: [ns, "UTC"].`
+		}
 		c.faults = append(c.faults, d)
 	}
 }
@@ -127,7 +136,10 @@ func invalidReference(detail *ast.RefErrInvalidDetail) string {
 	if !ok || len(names) == 0 {
 		return ""
 	}
-	return "there is no " + string(step) + source.DidYouMean(string(step), names)
+	if near := source.DidYouMean(string(step), names); near != "" {
+		return "there is no " + string(step) + near
+	}
+	return "there is no " + string(step) + ", but: " + strings.Join(names, ", ")
 }
 
 // fault reports an error at a place.
@@ -201,12 +213,11 @@ func (c *compilation) checkPackages() {
 		reached[m.pkg] = true
 	}
 	for _, m := range c.modules {
-		if m.test || reached[m.pkg] {
+		if m.test || reached[m.pkg] || reserved(m.pkg) {
 			continue
 		}
 		detail := "Constraints live in caio.safety.*, caio.policy.* and caio.traits.*"
-		steps := strings.Split(m.pkg, "/")
-		if steps[0] == "caio" && len(steps) > 1 {
+		if steps := strings.Split(m.pkg, "/"); steps[0] == "caio" && len(steps) > 1 && family(m.pkg+"/") == "" {
 			detail += source.DidYouMean(steps[1], []string{"safety", "policy", "traits"})
 		}
 		c.fault("package", m.ast.Package.Location, "package "+dotted(m.pkg)+" is neither in a family nor imported by a package that is", detail)

@@ -227,7 +227,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, literal str
 		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), "Describe it, with `required`, in a schema.json at the bundle's root.")
 		return
 	}
-	detail := fmt.Sprintf("%s covers %v. %s", k.schemas[nearest].file, ref[:deepest], suggestion(ref[deepest], k.schemas[nearest].schema, ref[:deepest]))
+	detail := fmt.Sprintf("%s (%s describes %v)", suggestion(ref[deepest], k.schemas[nearest].schema, ref[:deepest]), k.schemas[nearest].file, ref[:deepest])
 	k.fault("uncovered-data", stepLocation(location, ref[deepest]), fmt.Sprintf("%v is covered by no schema", ref[:deepest+1]), detail)
 }
 

@@ -139,6 +139,9 @@ func testResult(result *tester.Result, trace bool) TestResult {
 	switch {
 	case result.Error != nil:
 		t.Status, t.Detail = TestError, result.Error.Error()
+		if failed := new(topdown.Error); errors.As(result.Error, &failed) {
+			t.Detail = failed.Message
+		}
 	case result.Skip:
 		t.Status = TestSkip
 	case result.Fail:

@@ -13,7 +13,7 @@ var zoned = map[string]int{"time.clock": 1, "time.date": 1, "time.weekday": 1, "
 // abbreviated are the names of layouts with the abbreviation of a zone, of which the machine's own zone is asked first.
 var abbreviated = map[string]bool{"UnixDate": true, "RFC822": true, "RFC850": true, "RFC1123": true}
 
-// pinZones refuses every zone but UTC. Where a time is not written out as [ns, zone], it is made so with UTC: then a variable that holds a zone can't bring in another one.
+// pinZones refuses every zone but UTC. Where a time is not written out as [ns, zone], 0 is added to it, which fails for all but a number: so that no variable brings in a zone.
 func (k *checker) pinZones(rule *ast.Rule) {
 	ast.WalkExprs(rule, func(expr *ast.Expr) bool {
 		if expr.IsCall() {
@@ -45,8 +45,10 @@ func (k *checker) pinZone(operator ast.Ref, operands []*ast.Term) {
 	for _, operand := range operands[:min(zoned[name], len(operands))] {
 		time, ok := operand.Value.(*ast.Array)
 		if !ok {
-			inner := ast.NewTerm(operand.Value).SetLocation(operand.Location)
-			operand.Value = ast.NewArray(inner, ast.StringTerm("UTC").SetLocation(operand.Location))
+			number := ast.NewTerm(operand.Value).SetLocation(operand.Location)
+			zero := integer(0).SetLocation(operand.Location)
+			operand.Value = ast.Plus.Call(number, zero).Value
+			k.pinned[at(operand.Location)] = name
 			continue
 		}
 		if time.Len() < 2 {

@@ -1,0 +1,91 @@
+package rego_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/rego"
+)
+
+var update = flag.Bool("update", false, "write what is found into the golden files")
+
+// bundleOf makes a bundle of texts by path.
+func bundleOf(t testing.TB, name string, files map[string]string) *rego.Bundle {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	for path, text := range files {
+		fsys[path] = &fstest.MapFile{Data: []byte(text)}
+	}
+	b, faults := rego.ReadFS(name, fsys)
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestCompile holds every fault, with its position, to a golden file: testdata/compile/*.txtar, each the files of a bundle and the faults wanted.
+func TestCompile(t *testing.T) {
+	files, err := filepath.Glob("testdata/compile/*.txtar")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d cases found, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts := map[string]string{}
+			want := ""
+			for _, f := range archive.Files {
+				if f.Name == "want" {
+					want = string(f.Data)
+					continue
+				}
+				texts[f.Name] = string(f.Data)
+			}
+			_, faults := rego.Compile([]*rego.Bundle{bundleOf(t, "b", texts)}, rego.Options{})
+			got := ""
+			for _, fault := range faults {
+				got += string(fault.Code) + ": " + fault.String() + "\n"
+			}
+			if *update {
+				archive.Files[len(archive.Files)-1].Data = []byte(got)
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestCompileSeveral are the faults between bundles.
+func TestCompileSeveral(t *testing.T) {
+	pack := func(name, roots string) *rego.Bundle {
+		return bundleOf(t, name, map[string]string{".manifest": `{"roots": [` + roots + `]}`})
+	}
+	for _, c := range []struct {
+		bundles []*rego.Bundle
+		want    string
+	}{
+		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"y", "xx"`)}, ""},
+		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"x/y"`)}, `b/.manifest: the root "x/y" overlaps the root "x" of the bundle a`},
+		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `""`)}, `b/.manifest: the root "" overlaps the root "x" of the bundle a`},
+		{[]*rego.Bundle{pack("a", `"x"`), pack("a", `"y"`)}, `a: two bundles have the name "a"`},
+	} {
+		_, faults := rego.Compile(c.bundles, rego.Options{})
+		if got := strings.TrimSpace(contracts.Diagnostics(faults).Error()); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
