@@ -16,7 +16,10 @@ import (
 var update = flag.Bool("update", false, "write what is found into the golden files")
 
 // bundleOf makes a bundle of texts by path.
-func bundleOf(t testing.TB, name string, files map[string]string) *rego.Bundle {
+func bundleOf(t interface {
+	Helper()
+	Fatal(...any)
+}, name string, files map[string]string) *rego.Bundle {
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for path, text := range files {
