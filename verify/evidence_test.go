@@ -113,7 +113,7 @@ func TestArchiveHasOneForm(t *testing.T) {
 	p := example(t)
 	archive := unpacked(t, written(t, p.evidence))
 	changed := 0
-	for i := 0; i < len(archive); i += 3 { // no field of a header is shorter
+	for i := 0; i < len(archive); i += 7 { // headers stand 512 apart, 1 modulo 7: every byte of one is met in some entry
 		archive[i] ^= 1
 		if ev, err := verify.ReadEvidence(packed(archive)); err == nil {
 			changed++

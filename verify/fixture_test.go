@@ -278,4 +278,3 @@ func elimination(t *rapid.T) *verify.Elimination {
 	stage := rapid.SampledFrom([]contracts.Stage{contracts.StageSafety, contracts.StagePolicy, contracts.StageTraits}).Draw(t, "stage")
 	return &verify.Elimination{Stage: stage, Violations: []contracts.Violation{{Kind: contracts.KindRego, ID: "R-1", Value: rapid.Int64Range(1, 1<<53-1).Draw(t, "value"), Reason: rapid.String().Draw(t, "reason")}}}
 }
-

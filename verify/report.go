@@ -53,7 +53,7 @@ func survivors(d *Document) []string {
 	for _, c := range ranking {
 		if c.Service != d.Choice.Service && d.Choice.Objective != nil {
 			mine, winners := units(c.Score.Objective, *d.Choice.Objective)
-			sentences = append(sentences, fmt.Sprintf("%s was feasible, %s against %s", c.Service, mine, winners))
+			sentences = append(sentences, fmt.Sprintf("%s was feasible, %s against %s%s", c.Service, mine, winners, tie(ranking[0], c)))
 		}
 	}
 	return sentences
@@ -62,11 +62,39 @@ func survivors(d *Document) []string {
 // units writes two objectives in nano as decimals, with three places or as many as tell them apart.
 func units(a, b int64) (string, string) {
 	for places := 3; ; places++ {
-		x, y := fmt.Sprintf("%.*f", places, float64(a)/1e9), fmt.Sprintf("%.*f", places, float64(b)/1e9)
-		if x != y || a == b || places == 9 {
+		x, y := rounded(a, places), rounded(b, places)
+		if x != y || a == b {
 			return x, y
 		}
 	}
+}
+
+// tie says by what the winner w came before c, if not by its objective.
+func tie(w, c *Candidate) string {
+	l, m := w.Score.Estimate.LatencyMS, c.Score.Estimate.LatencyMS
+	switch {
+	case w.Score.Objective != c.Score.Objective:
+		return ""
+	case w.Score.Estimate.CostMicroUSD != c.Score.Estimate.CostMicroUSD:
+		return ", and costs more"
+	case (l == nil) != (m == nil) || l != nil && *l != *m:
+		return ", and is slower, or nobody knows how fast"
+	}
+	return ", and lost the draw"
+}
+
+// rounded writes nano as a decimal with so many places, 1 to 9, half away from zero.
+func rounded(nano int64, places int) string {
+	sign, unit := "", int64(1)
+	for range 9 - places {
+		unit *= 10
+	}
+	if nano < 0 {
+		sign, nano = "-", -nano
+	}
+	n := (nano + unit/2) / unit
+	digits := fmt.Sprintf("%0*d", places+1, n)
+	return sign + digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 
 func reasons(service string, violations []contracts.Violation, messages map[string]string) string {

@@ -1,0 +1,125 @@
+package verify_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+func TestReportGolden(t *testing.T) {
+	p := example(t)
+	lines := verify.Sentences(p.evidence, p.document)
+	lines = append(append(lines, "", "What this does not show"), verify.NotShown(p.document, verify.Check(p.evidence, p.trust))...)
+	golden(t, "report.txt", []byte(strings.Join(lines, "\n")+"\n"))
+}
+
+func TestSentencesOfADenial(t *testing.T) {
+	d := example(t).document
+	d.Candidates = d.Candidates[2:3]
+	deny(d)
+	lines := verify.Sentences(nil, d)
+	if want := "denied: of 1 candidates none survived every stage"; lines[0] != want {
+		t.Errorf("got %q, want %q", lines[0], want)
+	}
+	if want := "rejected openai-embed: GDPR-44, keeps data in [us]"; lines[1] != want {
+		t.Errorf("got %q, want %q", lines[1], want)
+	}
+}
+
+// Reasons are written by policies from what contracts say: they may not drive a terminal, nor look like a line of ours.
+func TestSentencesHoldNoControlCharacters(t *testing.T) {
+	d := example(t).document
+	d.Candidates[2].Eliminated.Violations[0].Reason = "\x1b[2Jgone\r\nrouted to evil\u202e\u2028"
+	for _, line := range verify.Sentences(nil, d) {
+		if strings.ContainsAny(line, "\x1b\r\n\u202e\u2028") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestSentencesTellCloseObjectivesApart(t *testing.T) {
+	d := example(t).document
+	d.Candidates[1].Score.Objective = d.Candidates[0].Score.Objective - 1
+	for _, want := range []string{"0.287 against 0.288", "0.288 against 0.288, and costs more", "0.288 against 0.288, and is slower, or nobody knows how fast", "0.288 against 0.288, and lost the draw"} {
+		lines := strings.Join(verify.Sentences(nil, d), "\n")
+		if !strings.Contains(lines, "was feasible, "+want+"\n") {
+			t.Errorf("no %q in\n%s", want, lines)
+		}
+		switch winner, other := d.Candidates[0].Score, d.Candidates[1].Score; {
+		case other.Objective != winner.Objective:
+			other.Objective = winner.Objective
+		case other.Estimate.CostMicroUSD != winner.Estimate.CostMicroUSD:
+			other.Estimate.CostMicroUSD = winner.Estimate.CostMicroUSD
+		default:
+			other.Estimate.LatencyMS = winner.Estimate.LatencyMS
+		}
+	}
+}
+
+func TestSentencesRound(t *testing.T) {
+	for _, c := range []struct {
+		winner, other int64
+		want          string
+	}{
+		{436_000_000, 412_000_000, "0.412 against 0.436"},
+		{287_500_000, 0, "0.000 against 0.288"},
+		{1, -1_000_000_000, "-1.000 against 0.000"},
+		{436_000_000, 435_999_600, "0.4359996 against 0.4360000"},
+		{-5_000_000, -5_000_001, "-0.005000001 against -0.005000000"},
+	} {
+		d := example(t).document
+		d.Choice.Objective, d.Candidates[0].Score.Objective, d.Candidates[1].Score.Objective = &c.winner, c.winner, c.other
+		if lines := strings.Join(verify.Sentences(nil, d), "\n"); !strings.Contains(lines, "feasible, "+c.want+"\n") {
+			t.Errorf("no %q in\n%s", c.want, lines)
+		}
+	}
+}
+
+// Every predicate that a contract compiles into has words of its own.
+func TestEveryGeneratedPredicateHasWords(t *testing.T) {
+	for _, id := range []string{
+		"capability", "capability.chat", "excluded", "guarantee.latency", "guarantee.offered", "limit.max_input_tokens", "limit.max_output_tokens", "limit.max_units", "limit.max_payload_bytes",
+		"attribute", "privacy.sensitive", "access.permissions_any", "access.permissions_all", "access.trust", "bounds.cost", "bounds.latency",
+	} {
+		d := example(t).document
+		d.Unmatched = []verify.Unmatched{{Service: "x", IDs: []string{id}}}
+		lines := strings.Join(verify.Sentences(nil, d), "\n")
+		if !strings.Contains(lines, "x: "+id+", ") || strings.Contains(lines, "x: "+id+", a condition of its contract") {
+			t.Errorf("%s: %s", id, lines)
+		}
+	}
+}
+
+func TestSentencesOfWhatCouldNotBeEvaluated(t *testing.T) {
+	d := example(t).document
+	d.Candidates[2].Eliminated.Violations[0].Reason = contracts.ReasonError
+	if lines := strings.Join(verify.Sentences(nil, d), "\n"); !strings.Contains(lines, "GDPR-44, which could not be evaluated") {
+		t.Error(lines)
+	}
+}
+
+// What passed is not in the section; what failed, or did not run, is.
+func TestNotShownFollowsTheVerdicts(t *testing.T) {
+	var all []verify.Verdict
+	for _, layer := range []string{verify.LayerEvidence, verify.LayerSignature, verify.LayerDocument, verify.LayerReceipt, verify.LayerWitnesses, verify.LayerCurrency, verify.LayerArgmax, verify.LayerCompleteness, verify.LayerReplay, verify.LayerOutcome} {
+		all = append(all, verify.Verdict{Layer: layer, Status: verify.Pass})
+	}
+	if lines := verify.NotShown(nil, all); len(lines) != 0 {
+		t.Error(lines)
+	}
+	if lines := strings.Join(verify.NotShown(example(t).document, all), "\n"); strings.Contains(lines, "time asserted") || !strings.Contains(lines, "the caller told the truth about data.labels, purpose") || !strings.Contains(lines, "baseline: it is unsigned") {
+		t.Error(lines)
+	}
+	for i, v := range all {
+		list := append([]verify.Verdict{}, all...)
+		list[i] = verify.Verdict{Layer: v.Layer, Status: verify.Fail, Reason: "because"}
+		if lines := verify.NotShown(nil, list); len(lines) != 1 || !strings.HasSuffix(lines[0], v.Layer+" failed, because") {
+			t.Error(lines)
+		}
+	}
+	if lines := verify.NotShown(nil, nil); len(lines) != len(all)-1 {
+		t.Error(lines)
+	}
+}
