@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -42,6 +43,7 @@ func TestFailedCommit(t *testing.T) {
 		}
 	}
 	for l.Queued() < 4 {
+		runtime.Gosched()
 	}
 	g.pass <- struct{}{}
 	if err := <-failures; !errors.Is(err, storetest.ErrInjected) {
@@ -147,6 +149,7 @@ func TestExistsAlone(t *testing.T) {
 		start(i+1, n)
 	}
 	for l.Queued() < 4 {
+		runtime.Gosched()
 	}
 	for range 10 {
 		g.pass <- struct{}{}

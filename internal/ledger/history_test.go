@@ -17,7 +17,7 @@ import (
 
 func attempt(tenant, intent, service string, n int) ledger.Entry {
 	e := entry(tenant, fmt.Sprintf("attempt %d", n))
-	e.Attempt = &store.Attempt{Decision: storetest.DecisionID(epoch, n), Service: service, Intent: intent, Time: epoch, Status: "ok", OK: true, LatencyMS: int64(n)}
+	e.Attempt = &store.Attempt{Decision: storetest.DecisionID(epoch, n), Service: service, Intent: intent, Time: epoch, Status: "ok", OK: true, LatencyMS: int64(n % 1000)}
 	return e
 }
 
