@@ -24,16 +24,18 @@ type pack struct {
 	constraints []*constraint // in order of id
 	margins     []string      // ids, sorted
 	warnings    []string      // ids, sorted
-	documents   []string      // the rules to evaluate, sorted: violation, margin, warn, and those in Conftest's form
 }
 
 // document is the reference to one of the package's rules.
-func (p *pack) document(name string) ast.Ref {
+func (p *pack) document(path ...string) ast.Ref {
 	ref := ast.DefaultRootRef
 	for step := range strings.SplitSeq(p.name, "/") {
 		ref = ref.Append(ast.StringTerm(step))
 	}
-	return ref.Append(ast.StringTerm(name))
+	for _, step := range path {
+		ref = ref.Append(ast.StringTerm(step))
+	}
+	return ref
 }
 
 // note adds a name to a list in which each stands once.
@@ -142,7 +144,7 @@ func (c *compilation) findConstraints() {
 			}
 			owners[k.ID] = k
 		}
-		if len(p.documents) > 0 && p.family != "" {
+		if len(p.constraints)+len(p.warnings) > 0 && p.family != "" {
 			c.packs = append(c.packs, &p.pack)
 		}
 	}
@@ -170,8 +172,6 @@ func (c *compilation) addRule(p *found, m *module, rule *ast.Rule) {
 		return
 	}
 	switch r {
-	case roleHelper, roleFault:
-		return
 	case roleConstraint:
 		c.addConstraintRule(p, id, rule)
 	case roleConftest:
@@ -182,7 +182,6 @@ func (c *compilation) addRule(p *found, m *module, rule *ast.Rule) {
 	case roleWarning:
 		note(&p.warnings, id)
 	}
-	note(&p.documents, ruleName(rule))
 }
 
 // ruleName is the first step of a rule's path.
@@ -206,9 +205,8 @@ func (c *compilation) addConstraintRule(p *found, id string, rule *ast.Rule) {
 
 // finishPackage reads the annotations, once every rule is known.
 func (c *compilation) finishPackage(p *found) {
-	for _, list := range [][]string{p.documents, p.margins, p.warnings} {
-		slices.Sort(list)
-	}
+	slices.Sort(p.margins)
+	slices.Sort(p.warnings)
 	for _, id := range sortedKeys(p.rules) {
 		a, ok := p.annotated[id]
 		if !ok {

@@ -3,7 +3,6 @@ package rego
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -40,91 +39,79 @@ func (p *Policies) Evaluate(ctx context.Context, family contracts.Family, in Inp
 	return e.evaluate(ctx, evaluation{in.value(family), cancel})
 }
 
-// evaluator evaluates the constraints of one family. On the way that is always taken, one query asks for everything. If that fails, each package is asked alone, and, where one fails, each of its constraints.
+// evaluator evaluates the constraints of one family. On the way that is always taken, one query asks for everything. If that fails, each package is asked alone, and, where one fails, each of its items.
 type evaluator struct {
 	packs   []*packEvaluator
 	store   storage.Store
 	modules *ast.Compiler
-	whole   oparego.PreparedEvalQuery // [[document, ...] of each package, ...]
+	whole   oparego.PreparedEvalQuery // [value of an item, ...], of all packages
 }
 
 type packEvaluator struct {
-	alone func() (oparego.PreparedEvalQuery, error) // [document, ...]
 	items []*item
+	alone func() (oparego.PreparedEvalQuery, error) // [value of an item, ...]
 }
 
-// item is a part of what a package says, by itself: the violations of one constraint, one margin, the warnings of one id. Its value is a list of sets of violations or warnings, or of one margin.
+// item is a part of what a package says: the violations of one constraint, one margin, the warnings of one id. Its value is a list: of sets of violations or of warnings, of a margin or of none.
 type item struct {
 	role  role
 	id    string
-	key   *ast.Term // the id's step below the documents; nil where they are the item's as a whole
-	at    []int     // the documents that it stands in, as indices into those of the package
-	alone func() (oparego.PreparedEvalQuery, error)
+	alone func() (oparego.PreparedEvalQuery, error) // [value]
 }
 
 func newEvaluator(ctx context.Context, packs []*pack, modules *ast.Compiler, store storage.Store) (*evaluator, error) {
 	e := &evaluator{store: store, modules: modules}
 	var all []string
 	for _, p := range packs {
-		query := listOf(p.documents, p.document)
-		all = append(all, query)
-		pe := &packEvaluator{alone: e.later(query)}
+		pe := &packEvaluator{}
+		var values []string
+		add := func(r role, id, value string) {
+			pe.items = append(pe.items, &item{r, id, e.later(value)})
+			values = append(values, value)
+		}
 		for _, k := range p.constraints {
-			if k.documents != nil {
-				pe.items = append(pe.items, e.item(p, roleConstraint, k.ID, nil, k.documents...))
-			} else {
-				pe.items = append(pe.items, e.item(p, roleConstraint, k.ID, ast.StringTerm(k.ID), "violation"))
-			}
+			add(roleConstraint, k.ID, p.violations(k))
 		}
 		for _, id := range p.margins {
-			pe.items = append(pe.items, e.item(p, roleMargin, id, ast.StringTerm(id), "margin"))
+			add(roleMargin, id, fmt.Sprintf("[n | n = %v]", p.document("margin", id)))
 		}
 		for _, id := range p.warnings {
-			pe.items = append(pe.items, e.item(p, roleWarning, id, ast.StringTerm(id), "warn"))
+			add(roleWarning, id, fmt.Sprintf("[%v]", p.document("warn", id)))
 		}
+		pe.alone = e.later(values...)
 		e.packs = append(e.packs, pe)
+		all = append(all, values...)
 	}
 	var err error
-	e.whole, err = e.prepare(ctx, "["+strings.Join(all, ", ")+"]")
+	e.whole, err = e.prepare(ctx, all)
 	return e, err
 }
 
-// item prepares for one part of a package's documents to be read out of them all, or to be asked for alone.
-func (e *evaluator) item(p *pack, r role, id string, key *ast.Term, documents ...string) *item {
-	i := &item{role: r, id: id, key: key}
-	for _, name := range documents {
-		i.at = append(i.at, slices.Index(p.documents, name))
+// violations is the list of the sets that a constraint's violations stand in.
+func (p *pack) violations(k *constraint) string {
+	if k.documents == nil {
+		return fmt.Sprintf("[%v]", p.document("violation", k.ID))
 	}
-	i.alone = e.later(listOf(documents, func(name string) ast.Ref {
-		if key == nil {
-			return p.document(name)
-		}
-		return p.document(name).Append(key)
-	}))
-	return i
-}
-
-func listOf(names []string, ref func(string) ast.Ref) string {
-	refs := make([]string, len(names))
-	for i, name := range names {
-		refs[i] = ref(name).String()
+	sets := make([]string, len(k.documents))
+	for i, name := range k.documents {
+		sets[i] = p.document(name).String()
 	}
-	return "[" + strings.Join(refs, ", ") + "]"
+	return "[" + strings.Join(sets, ", ") + "]"
 }
 
 // answer is the name under which a query binds its value.
 const answer = "answer"
 
-func (e *evaluator) prepare(ctx context.Context, query string) (oparego.PreparedEvalQuery, error) {
+func (e *evaluator) prepare(ctx context.Context, values []string) (oparego.PreparedEvalQuery, error) {
 	return oparego.New(
-		oparego.Query(answer+" = "+query), oparego.Compiler(e.modules), oparego.Store(e.store), oparego.StrictBuiltinErrors(true), oparego.Metrics(metrics.NoOp()),
+		oparego.Query(answer+" = ["+strings.Join(values, ", ")+"]"), oparego.Compiler(e.modules), oparego.Store(e.store), oparego.StrictBuiltinErrors(true), oparego.Metrics(metrics.NoOp()),
 		oparego.GenerateJSON(func(term *ast.Term, _ *oparego.EvalContext) (any, error) { return term.Value, nil }),
 	).PrepareForEval(ctx)
 }
 
 // later prepares a query when it is first needed, which is after a failure.
-func (e *evaluator) later(query string) func() (oparego.PreparedEvalQuery, error) {
-	return sync.OnceValues(func() (oparego.PreparedEvalQuery, error) { return e.prepare(context.Background(), query) })
+func (e *evaluator) later(values ...string) func() (oparego.PreparedEvalQuery, error) {
+	return sync.OnceValues(func() (oparego.PreparedEvalQuery, error) { return e.prepare(context.Background(), values) })
 }
 
 // evaluation is one call: the input, and how it is interrupted.
@@ -161,10 +148,11 @@ func (e *evaluator) evaluate(ctx context.Context, v evaluation) (Findings, error
 	if ctx.Err() != nil {
 		return Findings{}, ctx.Err()
 	}
-	for i, p := range e.packs {
+	first := 0
+	for _, p := range e.packs {
 		if err == nil && all != nil {
-			documents, _ := all.Elem(i).Value.(*ast.Array)
-			p.read(&found, documents)
+			p.read(&found, all, first)
+			first += len(p.items)
 		} else if err := p.evaluate(ctx, v, &found); err != nil {
 			return Findings{}, err
 		}
@@ -172,56 +160,35 @@ func (e *evaluator) evaluate(ctx context.Context, v evaluation) (Findings, error
 	return found.sorted(), nil
 }
 
-// read takes a package's documents apart.
-func (p *packEvaluator) read(found *findings, documents *ast.Array) {
-	for _, item := range p.items {
-		values := make([]ast.Value, len(item.at))
-		for i, at := range item.at {
-			values[i] = documents.Elem(at).Value
-			if item.key != nil {
-				values[i] = member(values[i], item.key)
-			}
-		}
-		found.add(item, values)
+// read notes the values of a package's items, which stand in a list from a place on.
+func (p *packEvaluator) read(found *findings, values *ast.Array, first int) {
+	for i, item := range p.items {
+		value, _ := values.Elem(first + i).Value.(*ast.Array)
+		found.add(item, value)
 	}
-}
-
-// member is the value of a key, nil without one.
-func member(value ast.Value, key *ast.Term) ast.Value {
-	if object, ok := value.(ast.Object); ok {
-		if term := object.Get(key); term != nil {
-			return term.Value
-		}
-	}
-	return nil
 }
 
 // evaluate asks one package alone, and, if that fails, for each of its items.
 func (p *packEvaluator) evaluate(ctx context.Context, v evaluation, found *findings) error {
-	documents, err := v.attempt(ctx, p.alone)
+	values, err := v.attempt(ctx, p.alone)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err == nil && documents != nil {
-		p.read(found, documents)
+	if err == nil && values != nil {
+		p.read(found, values, 0)
 		return nil
 	}
 	for _, item := range p.items {
-		list, err := v.attempt(ctx, item.alone)
-		switch {
-		case ctx.Err() != nil:
+		values, err := v.attempt(ctx, item.alone)
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
-			found.fail(item)
-		case list == nil: // undefined, as a margin may be
-			found.add(item, []ast.Value{nil})
-		default:
-			values := make([]ast.Value, list.Len())
-			for i := range values {
-				values[i] = list.Elem(i).Value
-			}
-			found.add(item, values)
 		}
+		if err != nil || values == nil {
+			found.fail(item)
+			continue
+		}
+		value, _ := values.Elem(0).Value.(*ast.Array)
+		found.add(item, value)
 	}
 	return nil
 }

@@ -57,6 +57,14 @@ func readFinding(element *ast.Term) (f finding, ok bool) {
 	return finding{}, false
 }
 
+// member is the value of a key, nil without one.
+func member(object ast.Object, key *ast.Term) ast.Value {
+	if term := object.Get(key); term != nil {
+		return term.Value
+	}
+	return nil
+}
+
 // readInteger reads an integer that a proof can hold.
 func readInteger(value ast.Value) (int64, bool) {
 	number, ok := value.(ast.Number)
@@ -75,9 +83,9 @@ func readInteger(value ast.Value) (int64, bool) {
 }
 
 // readFindings reads whole sets; it is not ok if one is undefined or has an element of another type.
-func readFindings(sets []ast.Value) (list []finding, ok bool) {
-	for _, value := range sets {
-		set, isSet := value.(ast.Set)
+func readFindings(sets *ast.Array) (list []finding, ok bool) {
+	for i := range sets.Len() {
+		set, isSet := sets.Elem(i).Value.(ast.Set)
 		if !isSet {
 			return nil, false
 		}
@@ -96,12 +104,16 @@ func readFindings(sets []ast.Value) (list []finding, ok bool) {
 }
 
 // add notes what an item says.
-func (f *findings) add(i *item, values []ast.Value) {
+func (f *findings) add(i *item, value *ast.Array) {
+	if value == nil {
+		f.fail(i)
+		return
+	}
 	if i.role == roleMargin {
-		if values[0] == nil {
+		if value.Len() == 0 {
 			return
 		}
-		n, ok := readInteger(values[0])
+		n, ok := readInteger(value.Elem(0).Value)
 		if !ok {
 			f.fail(i)
 			return
@@ -112,7 +124,7 @@ func (f *findings) add(i *item, values []ast.Value) {
 		f.margins[i.id] = n
 		return
 	}
-	list, ok := readFindings(values)
+	list, ok := readFindings(value)
 	if !ok {
 		f.fail(i)
 		return
