@@ -20,7 +20,7 @@ func TestCompose(t *testing.T) {
 	}{
 		"nobody":                      {nil, `{}`},
 		"latency is a sum of max":     {chain{{"latency": {Min: bound(1), Max: bound(1_500_000)}}, {"latency": {Min: bound(1), Max: bound(2_000_000)}}}, `{"latency":{"max":{"decimal":"3.5"}}}`},
-		"availability is a product":   {chain{{"availability": {Min: bound(999_999), Max: bound(1)}}, {"availability": {Min: bound(999_999)}}, {"availability": {Min: bound(999_999)}}}, `{"availability":{"min":{"decimal":"0.999996"}}}`},
+		"availability is a product":   {chain{{"availability": {Min: bound(999_999), Max: bound(1)}}, {"availability": {Min: bound(999_999)}}, {"availability": {Min: bound(999_999)}}}, `{"availability":{"min":{"decimal":"0.999997"}}}`},
 		"one lacks it":                {chain{{"accuracy": {Min: bound(1)}}, {}}, `{}`},
 		"one lacks a bound":           {chain{{"accuracy": {Min: bound(1), Max: bound(1_000_000)}}, {"accuracy": {Max: bound(2_000_000)}}}, `{"accuracy":{"max":2}}`},
 		"the widest of anything else": {chain{{"x": {Min: bound(3_000_000), Max: bound(4_000_000)}}, {"x": {Min: bound(1_000_000), Max: bound(5_000_000)}}}, `{"x":{"max":5,"min":1}}`},
