@@ -115,3 +115,15 @@ func BenchmarkNewInput(b *testing.B) {
 		benchInput()
 	}
 }
+
+// BenchmarkCompileAuthor is an author's predicate of six conjuncts.
+func BenchmarkCompileAuthor(b *testing.B) {
+	c := withPredicate(`request.estimate.units <= 128 && principal.trust >= 3 && "ai.chat" in principal.permissions &&
+		request.profile == "" && !has(request.limits.max_latency_ms) && !request.data.labels.exists(l, l in ["pii", "phi"])`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ds := cel.Compile(c); ds.HasErrors() {
+			b.Fatal(ds)
+		}
+	}
+}

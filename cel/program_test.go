@@ -14,6 +14,9 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 )
 
+// patience is far beyond what anything here takes on an idle machine, and far below the minutes that it is about.
+const patience = 30 * time.Second
+
 // withPredicate is a contract with one predicate of its author's.
 func withPredicate(expr string) *contracts.Contract {
 	return &contracts.Contract{ID: "x", Privacy: contracts.Privacy{Locality: contracts.Local},
@@ -127,7 +130,7 @@ func TestRunCostLimit(t *testing.T) {
 			t.Errorf("%s: reason %q, expected %q", expr, reason, contracts.ReasonError)
 		}
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("took %s", took)
 	}
 }
@@ -180,7 +183,7 @@ func TestRefusedQuickly(t *testing.T) {
 		if _, ds := cel.Compile(withPredicate(expr)); !ds.HasErrors() {
 			t.Errorf("%s compiles", name)
 		}
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > patience {
 			t.Errorf("%s: refused after %s", name, took)
 		}
 	}
@@ -216,7 +219,7 @@ func TestLargeContract(t *testing.T) {
 		}
 	}
 	t.Logf("evaluated in %s", time.Since(start))
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("evaluating took %s", took)
 	}
 }
@@ -280,7 +283,7 @@ func FuzzAuthor(f *testing.F) {
 				}
 			}
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > patience {
 			t.Errorf("took %s", took)
 		}
 	})
