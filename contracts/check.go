@@ -1,8 +1,8 @@
 package contracts
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts/source"
@@ -16,6 +16,9 @@ type checker struct {
 
 // fail adds a fault about the value at a pointer, unless there is one already: what is missing or could not be decoded is not also empty or out of range.
 func (c *checker) fail(pointer, code, format string, args ...any) {
+	if c.full() {
+		return
+	}
 	for _, f := range c.faults {
 		undecoded := f.Code == "required" || f.Code == "wrong-type" || f.Code == "null"
 		if f.Pointer == pointer || undecoded && strings.HasPrefix(pointer, f.Pointer+"/") {
@@ -28,6 +31,9 @@ func (c *checker) fail(pointer, code, format string, args ...any) {
 	}
 	c.root.FaultAt(&c.faults, pointer, code, format, args...)
 }
+
+// full reports that no further fault will be listed.
+func (c *checker) full() bool { return len(c.faults) > source.MaxFaults }
 
 // sound reports that no fault was found in the value at a pointer, so that others can be held against it.
 func (c *checker) sound(pointer string) bool {
@@ -68,8 +74,16 @@ func (c *checker) name(pointer, text string) {
 }
 
 func (c *checker) names(pointer string, list []string) {
+	c.each(pointer, list, c.name)
+}
+
+// each checks the elements of a list.
+func (c *checker) each(pointer string, list []string, check func(pointer, text string)) {
 	for i, text := range list {
-		c.name(fmt.Sprintf("%s/%d", pointer, i), text)
+		if c.full() {
+			return
+		}
+		check(pointer+"/"+strconv.Itoa(i), text)
 	}
 }
 

@@ -57,8 +57,8 @@ func openValue(n *source.Node, faults *Diagnostics) any {
 // DecodeNode reads an array of numbers, or {"re": [...], "im": [...]}, and quantises. An empty array leaves the field empty, which is an absent one (spec/calculus.md, section 3).
 func (f *Field) DecodeNode(n *source.Node, faults *Diagnostics) {
 	var parts struct {
-		Re []component `json:"re" jsonschema:"required"`
-		Im []component `json:"im"`
+		Re components `json:"re" jsonschema:"required"`
+		Im components `json:"im"`
 	}
 	before := len(*faults)
 	switch n.Kind {
@@ -66,7 +66,7 @@ func (f *Field) DecodeNode(n *source.Node, faults *Diagnostics) {
 		if len(n.Children) == 0 {
 			return
 		}
-		source.Decode(n, &parts.Re, faults)
+		parts.Re.DecodeNode(n, faults)
 	case source.Map:
 		source.Decode(n, &parts, faults)
 	default:
@@ -75,7 +75,7 @@ func (f *Field) DecodeNode(n *source.Node, faults *Diagnostics) {
 	if len(*faults) > before {
 		return
 	}
-	quantised, err := NewField(floats(parts.Re), floats(parts.Im))
+	quantised, err := NewField(parts.Re, parts.Im)
 	if err != nil {
 		n.Fault(faults, "field", "%s", err)
 		return
@@ -83,29 +83,29 @@ func (f *Field) DecodeNode(n *source.Node, faults *Diagnostics) {
 	*f = *quantised
 }
 
-// component of a field: the nearest float64 to a number.
-type component float64
+// components of a field, each the nearest float64 to a number.
+type components []float64
 
-// DecodeNode reads a number.
-func (c *component) DecodeNode(n *source.Node, faults *Diagnostics) {
-	if n.Kind != source.Number {
-		n.Fault(faults, "wrong-type", "expected a number, found %s", n.Kind)
+// DecodeNode reads a list of numbers.
+func (c *components) DecodeNode(n *source.Node, faults *Diagnostics) {
+	if n.Kind != source.List {
+		n.Fault(faults, "wrong-type", "expected a list, found %s", n.Kind)
 		return
 	}
-	x, err := strconv.ParseFloat(n.Text, 64)
-	if err != nil {
-		n.Fault(faults, "out-of-range", "%s is too large for a component", clip(n.Text))
+	if len(n.Children) == 0 {
+		return
 	}
-	*c = component(x)
-}
-
-func floats(components []component) []float64 {
-	if components == nil {
-		return nil
+	*c = make(components, len(n.Children))
+	for i := range n.Children {
+		child := &n.Children[i]
+		if child.Kind != source.Number {
+			child.Fault(faults, "wrong-type", "expected a number, found %s", child.Kind)
+			continue
+		}
+		x, err := strconv.ParseFloat(child.Text, 64)
+		if err != nil {
+			child.Fault(faults, "out-of-range", "%s is too large for a component", clip(child.Text))
+		}
+		(*c)[i] = x
 	}
-	list := make([]float64, len(components))
-	for i, c := range components {
-		list[i] = float64(c)
-	}
-	return list
 }

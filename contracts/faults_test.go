@@ -71,6 +71,9 @@ func TestTenFaults(t *testing.T) {
 	}
 }
 
+// atMost is generous for a loaded machine; what is not linear takes much longer.
+const atMost = 3 * time.Second
+
 // TestHostileTexts are refused, and without much work.
 func TestHostileTexts(t *testing.T) {
 	many := func(text string, times int) string { return strings.Repeat(text, times) }
@@ -91,6 +94,12 @@ func TestHostileTexts(t *testing.T) {
 		"a repeated key, escaped":    {`{"intent": {"type": "a", "typ\u0065": "b"}}`, "duplicate-key"},
 		"many repeated keys":         {"{" + many(`"a":1,`, 50_000) + `"b":1}`, "duplicate-key"},
 		"many unknown keys":          {"{" + numbered(`"k%d":{},`, 30_000) + `"b":1}`, "unknown-key"},
+		"many unknown labels":        {`{"intent": {"type": "a"}, "data": {"labels": [` + many(`"a",`, 200_000) + `"a"]}}`, "unknown-label"},
+		"many wrong ids":             {`{"intent": {"type": "a"}, "exclude": [` + many(`"A",`, 200_000) + `"A"]}`, "id"},
+		"many wrong types":           {`{"intent": {"type": "a"}, "exclude": [` + many(`1,`, 200_000) + `1]}`, "wrong-type"},
+		"too many values":            {`{"intent": {"type": "a"}, "exclude": [` + many(`1,`, 1_000_000) + `1]}`, "too-large"},
+		"many wrong parameters":      {`{"intent": {"type": "a"}, "requirements": {"capabilities": [` + numbered(`"c%d",`, 100_000) + `"c"], "capability_parameters": {` + numbered(`"d%d":{},`, 100_000) + `"d":{}}}}`, "unknown-capability"},
+		"many halves of surrogates":  {`{"intent": "` + many(`\ud800`, 500_000) + `"}`, "not-unicode"},
 		"a long number":              {`{"seed": ` + many("9", 100_000) + "}", "wrong-type"},
 		"a number with an exponent":  {`{"seed": 1e999999999}`, "wrong-type"},
 		"a decimal with an exponent": {`{"limits": {"max_cost_usd": 1e-999999999}}`, "out-of-range"},
@@ -107,7 +116,7 @@ func TestHostileTexts(t *testing.T) {
 			default:
 				_, faults = ParsePrincipal(file, []byte(c.text))
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > atMost {
 				t.Errorf("%s, as %s: took %v", name, file, took)
 			}
 			if !faults.HasErrors() {
@@ -137,7 +146,7 @@ func TestHostileYAML(t *testing.T) {
 	} {
 		start := time.Now()
 		_, faults := ParseContract("contract.yaml", []byte(c.text))
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > atMost {
 			t.Errorf("%s: took %v", name, took)
 		}
 		if !hasCode(faults, c.code) {

@@ -130,9 +130,7 @@ func set(list []string) []string {
 
 func (n *normaliser) requirements() Requirements {
 	r := Requirements(n.form.Requirements)
-	for i, kind := range r.Capabilities {
-		n.identifier(fmt.Sprintf("/requirements/capabilities/%d", i), kind)
-	}
+	n.each("/requirements/capabilities", r.Capabilities, n.identifier)
 	n.from("requirements.capabilities", len(r.Capabilities) > 0, SourceDefault)
 	if len(r.Capabilities) == 0 {
 		r.Capabilities = []string{n.form.Intent.Type}
@@ -140,7 +138,8 @@ func (n *normaliser) requirements() Requirements {
 	r.Capabilities = set(r.Capabilities)
 	n.from("requirements.capability_parameters", len(r.CapabilityParameters) > 0, SourceDefault)
 	for kind := range r.CapabilityParameters {
-		if !slices.Contains(r.Capabilities, kind) && n.sound("/requirements/capabilities") && n.sound("/intent/type") {
+		_, required := slices.BinarySearch(r.Capabilities, kind)
+		if !required && !n.full() && n.sound("/requirements/capabilities") && n.sound("/intent/type") {
 			n.fail("/requirements/capability_parameters/"+source.Escape(kind), "unknown-capability", "%q is not among the required capabilities%s", clip(kind), source.DidYouMean(kind, r.Capabilities))
 		}
 		if r.CapabilityParameters[kind] == nil {
@@ -183,13 +182,7 @@ var labels = []string{"internal", "confidential", "pii", "phi", "secret", "none"
 
 func (n *normaliser) data() Data {
 	f := n.form.Data
-	for i, label := range f.Labels {
-		if !slices.Contains(labels, label) && !slices.Contains(n.admission.Labels, label) {
-			vocabulary := slices.Concat(labels, n.admission.Labels)
-			hint := source.DidYouMean(strings.ToLower(label), vocabulary)
-			n.fail(fmt.Sprintf("/data/labels/%d", i), "unknown-label", "there is no label %q%s", clip(label), hint)
-		}
-	}
+	n.each("/data/labels", f.Labels, n.label)
 	if n.admission.RequireLabel && len(f.Labels) == 0 {
 		n.fail("/data/labels", "label-required", `at least one label must be given: "none" if nothing is sensitive`)
 	}
@@ -198,6 +191,13 @@ func (n *normaliser) data() Data {
 	n.from("data.labels", len(f.Labels) > 0, SourceDefault)
 	n.from("data.regions", len(f.Regions) > 0, SourceDefault)
 	return Data{Labels: set(f.Labels), Subjects: set(f.Subjects), Regions: set(f.Regions), Findings: n.findings(f.Findings)}
+}
+
+func (n *normaliser) label(pointer, label string) {
+	if !slices.Contains(labels, label) && !slices.Contains(n.admission.Labels, label) {
+		vocabulary := slices.Concat(labels, n.admission.Labels)
+		n.fail(pointer, "unknown-label", "there is no label %q%s", clip(label), source.DidYouMean(strings.ToLower(label), vocabulary))
+	}
 }
 
 func (n *normaliser) findings(given *[]Finding) []Finding {
@@ -280,9 +280,7 @@ func (n *normaliser) seed() int64 {
 }
 
 func (n *normaliser) exclude() []string {
-	for i, id := range n.form.Exclude {
-		n.identifier(fmt.Sprintf("/exclude/%d", i), id)
-	}
+	n.each("/exclude", n.form.Exclude, n.identifier)
 	n.from("exclude", len(n.form.Exclude) > 0, SourceDefault)
 	return set(n.form.Exclude)
 }

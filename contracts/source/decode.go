@@ -168,6 +168,9 @@ func decodeStruct(n *Node, v reflect.Value, faults *Diagnostics) {
 	for i := range n.Children {
 		child := &n.Children[i]
 		index, known := fields.index[child.Key]
+		if !known && len(*faults) > MaxFaults {
+			return
+		}
 		if !known {
 			child.FaultKey(faults, "unknown-key", "there is no key %q here%s", clip(child.Key), DidYouMean(child.Key, fields.names))
 			continue
@@ -183,8 +186,9 @@ func decodeStruct(n *Node, v reflect.Value, faults *Diagnostics) {
 
 // DidYouMean is `: did you mean "…"?` with the candidate nearest to a word that is not among them, or empty where none is near.
 func DidYouMean(word string, candidates []string) string {
+	const many = 256 // to look through
 	nearest, least := "", 1+min(len(word), 24)/3
-	for _, candidate := range candidates {
+	for _, candidate := range candidates[:min(len(candidates), many)] {
 		if d := distance(word, candidate, least); d < least || d == least && nearest == "" {
 			nearest, least = candidate, d
 		}

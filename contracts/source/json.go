@@ -15,7 +15,7 @@ func ReadJSON(file string, text []byte, limit int) (*Node, Diagnostics) {
 		return nil, faults
 	}
 	doc.json = true
-	r := jsonReader{doc: doc, text: doc.text}
+	r := jsonReader{doc: doc, text: doc.text, values: limit / BytesPerValue}
 	root := new(Node)
 	err := r.value(root, 0)
 	root.keyAt = root.at
@@ -35,6 +35,7 @@ type jsonReader struct {
 	doc      *document
 	text     string
 	at       int
+	values   int // that may still come
 	stack    []Node
 	findings []finding
 }
@@ -72,6 +73,9 @@ func (r *jsonReader) value(n *Node, depth int) *finding {
 	n.textAt = n.at
 	if r.at >= len(r.text) {
 		return r.errorf("syntax", "a value is missing: found the end of the text")
+	}
+	if r.values--; r.values < 0 {
+		return r.errorf("too-large", "the text holds too many values")
 	}
 	var err *finding
 	switch c := r.text[r.at]; {

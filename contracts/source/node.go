@@ -18,6 +18,9 @@ import (
 // MaxDepth is how deep lists and maps may nest.
 const MaxDepth = 64
 
+// BytesPerValue bounds the number of values of a JSON text: one for so many of the bytes that it may have. A value costs many times more memory than text, and a list of nothing but digits is no honest document.
+const BytesPerValue = 16
+
 // MaxFaults is how many faults of one input are listed.
 const MaxFaults = 100
 
@@ -223,7 +226,7 @@ func Escape(step string) string {
 
 // Fault adds an error at the node. At [MaxFaults] the list ends.
 func (n *Node) Fault(faults *Diagnostics, code, format string, args ...any) {
-	if !n.broken {
+	if !n.broken && len(*faults) <= MaxFaults {
 		n.doc.add(faults, n.Pointer(), int(n.at), code, fmt.Sprintf(format, args...))
 	}
 }
@@ -256,7 +259,7 @@ type finding struct {
 
 // report adds findings; with the tree, they have pointers.
 func (d *document) report(faults *Diagnostics, findings []finding) {
-	for _, f := range findings {
+	for _, f := range findings[:min(len(findings), MaxFaults+1)] {
 		d.add(faults, d.pointerAt(f.at), f.at, f.code, f.text)
 	}
 }
