@@ -4,6 +4,7 @@ package verify
 const (
 	TypDecision    = "caio-decision+jws"    // a [Statement]
 	TypFailure     = "caio-failure+jws"     // an admitted request ended without a decision
+	TypExplanation = "caio-explanation+jws" // what would be decided was told, without deciding
 	TypContract    = "caio-contract+jws"    // a contract was registered, changed or removed
 	TypAttestation = "caio-attestation+jws" // an approver's word on a contract
 	TypGrant       = "caio-grant+jws"       // a tenant was given sight of a service, or lost it

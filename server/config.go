@@ -1,0 +1,135 @@
+// Package server is CAIO over HTTP: it knows who asks, normalises what is asked, and takes a request along its one path, each step one call: engine.Decide, verify.NewDocument, ledger.Append, answer (spec/interface.md, "HTTP").
+//
+// Clock and randomness enter here, from [Config]. It holds no rule of its own about which service may do what: that is for contracts and policies.
+// routes.go lists every route with the roles that it needs, problem.go maps errors to answers, and each resource has a file.
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// Config says of what a server is made. What is marked as required has no default.
+type Config struct {
+	// Addr is where the server listens, "127.0.0.1:8080" when empty; DiagnosticAddr is where metrics are served without a token, nowhere when empty.
+	Addr           string
+	DiagnosticAddr string
+	// TLS serves HTTPS when set.
+	TLS *tls.Config
+
+	// Store is required. The server opens its ledger over it, and closes that; the store stays the caller's to close.
+	Store store.Store
+	// Clock and Rand are required: the time of decisions, and a cryptographic source for ids, salts, seeds and origins.
+	Clock func() time.Time
+	Rand  io.Reader
+	// Signer is required: it signs what goes into the logs.
+	Signer *verify.Signer
+	// Outgoing is the signer before, needed once after a change of key: it signs the entry that hands over.
+	Outgoing *verify.Signer
+	// Issuer is the name of the installation in its documents, "caio" when empty.
+	Issuer string
+
+	// Bundles are the installation's baseline, which applies to every tenant.
+	Bundles []*rego.Bundle
+	// AllowUnsigned lets bundles be in force that no key signed. The proofs say so.
+	AllowUnsigned bool
+	// Settings are the operational settings of every tenant that has none of its own in TenantSettings. Values are as contracts.Exact makes them.
+	Settings       map[string]any
+	TenantSettings map[string]map[string]any
+
+	// Auth says whose tokens are taken. Its clock and its API keys are the server's.
+	Auth auth.Config
+	// Installation is the tenant whose approvers attest and grant, for every tenant, "default" when empty.
+	Installation string
+
+	Limits Limits
+	// Logger is for the operator; nothing is logged when nil. No payload and nothing personal goes there.
+	Logger *slog.Logger
+	// Build goes into every document; [ReadBuild] when zero.
+	Build verify.Build
+}
+
+// Limits bound what one caller can take up. A zero is the default, which stands beside it.
+type Limits struct {
+	HeaderBytes  int           // 32 KiB
+	RequestBytes int64         // of a request's body: 1 MiB
+	BatchBytes   int64         // of a batch: 16 MiB
+	BatchSize    int           // requests of a batch: 1,000
+	ReadHeader   time.Duration // 5 s
+	Read         time.Duration // of a whole request: 30 s
+	Write        time.Duration // 60 s
+	Idle         time.Duration // 2 min
+	Decision     time.Duration // until a decision is stored: 5 s
+	Shutdown     time.Duration // for requests in flight: 30 s
+	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time.
+	Evaluations int
+}
+
+func fill[T comparable](value *T, usual T) {
+	var zero T
+	if *value == zero {
+		*value = usual
+	}
+}
+
+func (l Limits) filled() Limits {
+	fill(&l.HeaderBytes, 32<<10)
+	fill(&l.RequestBytes, 1<<20)
+	fill(&l.BatchBytes, 16<<20)
+	fill(&l.BatchSize, 1000)
+	fill(&l.ReadHeader, 5*time.Second)
+	fill(&l.Read, 30*time.Second)
+	fill(&l.Write, 60*time.Second)
+	fill(&l.Idle, 2*time.Minute)
+	fill(&l.Decision, 5*time.Second)
+	fill(&l.Shutdown, 30*time.Second)
+	fill(&l.Evaluations, 4*runtime.GOMAXPROCS(0))
+	return l
+}
+
+// filled checks what can be checked without opening anything, and fills in the defaults.
+func (c Config) filled() (Config, error) {
+	for name, missing := range map[string]bool{"Store": c.Store == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil} {
+		if missing {
+			return c, fmt.Errorf("server: Config.%s is required", name)
+		}
+	}
+	fill(&c.Addr, "127.0.0.1:8080")
+	fill(&c.Issuer, "caio")
+	fill(&c.Installation, "default")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Build == (verify.Build{}) {
+		build, err := ReadBuild()
+		if err != nil {
+			return c, err
+		}
+		c.Build = build
+	}
+	c.Limits = c.Limits.filled()
+	names := map[string]bool{}
+	for _, b := range c.Bundles {
+		if b.Key == "" && !c.AllowUnsigned {
+			return c, fmt.Errorf("server: no key signed the bundle %s: sign it, or allow unsigned bundles for development", b.Name)
+		}
+		if names[b.Name] {
+			return c, fmt.Errorf("server: two bundles are named %s", b.Name)
+		}
+		names[b.Name] = true
+	}
+	if c.Auth.Clock != nil || c.Auth.APIKeys != nil {
+		return c, errors.New("server: Config.Auth must leave clock and API keys to the server")
+	}
+	return c, nil
+}

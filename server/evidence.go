@@ -1,0 +1,128 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// evidenceType is the media type of a .caio file.
+const evidenceType = "application/vnd.caio.evidence"
+
+// getEvidence gives one file with a proof and everything needed to check it (spec/proof.md, "Evidence"). Who may read it may read the content of the tenant's requests: auditors and operators. The parameter leaves it out of a file that is handed on.
+func (s *Server) getEvidence(c *call) error {
+	id, err := c.decisionID()
+	if err != nil {
+		return err
+	}
+	past, err := s.past(c.ctx(), c.tenant, id)
+	if err != nil {
+		return err
+	}
+	evidence, err := s.evidence(c.ctx(), c.tenant, past)
+	if err != nil {
+		return err
+	}
+	if c.query.Get("disclosures") != "none" {
+		if evidence.Disclosures, err = s.disclosures(c.ctx(), c.tenant, id); err != nil {
+			return err
+		}
+	}
+	if err := evidence.Bound(past.document); err != nil {
+		return fmt.Errorf("server: the store no longer holds what the document names: %w", err)
+	}
+	var file bytes.Buffer
+	if err := verify.WriteEvidence(&file, evidence); err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Disposition", `attachment; filename="`+id+`.caio"`)
+	return c.Blob(http.StatusOK, evidenceType, file.Bytes())
+}
+
+// evidence puts together the arguments of a decision as the log had them below the decision's base.
+func (s *Server) evidence(ctx context.Context, t *tenant, p *past) (*verify.Evidence, error) {
+	events, err := s.ledger.Events(ctx, t.name, 0, p.document.Base)
+	if err != nil {
+		return nil, err
+	}
+	ev := &verify.Evidence{
+		Document: p.text, Statement: p.statement,
+		Snapshot: map[string]string{}, Contracts: map[string][]byte{}, Attestations: []verify.AttestationRecord{}, Bundles: map[string]map[string][]byte{},
+	}
+	if err := s.registryAt(ctx, t, ledger.Fold(events), ev); err != nil {
+		return nil, err
+	}
+	if ev.Settings, err = s.storedSettings(ctx, t, p.document.Settings.Digest); err != nil {
+		return nil, err
+	}
+	for _, b := range p.document.Bundles {
+		bundle, err := s.storedBundle(ctx, t, b)
+		if err != nil {
+			return nil, err
+		}
+		files := make(map[string][]byte, len(bundle.Files)+1)
+		for _, f := range bundle.Files {
+			files[f.Path] = f.Text
+		}
+		if bundle.Signatures != nil {
+			files[verify.SignaturesFile] = bundle.Signatures
+		}
+		ev.Bundles[b.Digest] = files
+	}
+	return ev, nil
+}
+
+// registryAt adds the snapshot, its contracts and their attestations.
+func (s *Server) registryAt(ctx context.Context, t *tenant, state *ledger.State, ev *verify.Evidence) error {
+	ids := make([]string, 0, len(state.Services))
+	for id, service := range state.Services {
+		if service.Contract == "" {
+			continue // the first contract awaited its approval
+		}
+		ids = append(ids, id)
+		ev.Snapshot[id] = service.Contract
+		blob, err := s.ledger.Blob(ctx, t.name, service.Contract)
+		if err != nil {
+			return fmt.Errorf("contract %s: %w", service.Contract, err)
+		}
+		ev.Contracts[service.Contract] = blob.Bytes
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		if service := state.Services[id]; service.Attestation != contracts.SelfAttested {
+			ev.Attestations = append(ev.Attestations, verify.AttestationRecord{Service: id, Contract: service.Contract, Level: service.Attestation})
+		}
+	}
+	return nil
+}
+
+// disclosures opens what was stored apart from the document; what was erased is missing.
+func (s *Server) disclosures(ctx context.Context, t *tenant, id string) ([]verify.Disclosure, error) {
+	packed, err := s.ledger.Disclosures(ctx, t.name, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	if err := canonical.Decode(packed, &texts); err != nil {
+		return nil, err
+	}
+	list := make([]verify.Disclosure, len(texts))
+	for i, text := range texts {
+		if list[i], err = verify.ParseDisclosure(text); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// Health is whether the server can do its work, and which part can't.
+type Health struct {
+	Status string            `json:"status" jsonschema:"enum=ok,enum=failing"`
+	Parts  map[string]string `json:"parts"` // part -> ok, or what is wrong
+}
+
+func (s *Server) getLive(c *call) error {
+	return c.answer(http.StatusOK, Health{Status: "ok", Parts: map[string]string{}})
+}
+
+// getReady says whether requests should be sent here.
+func (s *Server) getReady(c *call) error {
+	h := Health{Status: "ok", Parts: map[string]string{"server": "ok", "store": "ok", "registry": "ok"}}
+	ctx, cancel := context.WithTimeout(c.ctx(), time.Second)
+	defer cancel()
+	if _, err := s.ledger.PublicKeys(ctx); err != nil {
+		h.Parts["store"] = "can't be read"
+	}
+	s.tenants.Range(func(_, t any) bool {
+		if t.(*tenant).now.Load().fault != nil {
+			h.Parts["registry"] = "what is in force could not be carried out"
+		}
+		return true
+	})
+	if s.draining.Load() {
+		h.Parts["server"] = "shutting down"
+	}
+	status := http.StatusOK
+	for _, part := range h.Parts {
+		if part != "ok" {
+			h.Status, status = "failing", http.StatusServiceUnavailable
+		}
+	}
+	return c.answer(status, h)
+}
+
+func (s *Server) getMetrics(c *call) error {
+	s.metrics.handler().ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// getKeys is the JWK Set of every key that signs or has signed, each with the indices of each log between which it was in use (spec/proof.md, "The statement and the signature"). A log's origin is opaque: it names no tenant.
+func (s *Server) getKeys(c *call) error {
+	keys, err := s.publicKeys(c.ctx())
+	if err != nil {
+		return err
+	}
+	text, err := verify.EncodeJWKS(keys)
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/jwk-set+json", text)
+}
+
+func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {
+	rows, err := s.ledger.PublicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := s.ledger.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	intervals := map[string]map[string]verify.Interval{}
+	for _, log := range logs {
+		used, err := s.ledger.SigningKeys(ctx, log.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range used {
+			if intervals[key.KID] == nil {
+				intervals[key.KID] = map[string]verify.Interval{}
+			}
+			intervals[key.KID][log.Origin] = verify.Interval{NotBefore: key.First, NotAfter: key.Last}
+		}
+	}
+	keys := make(verify.Keys, 0, len(rows))
+	for _, row := range rows {
+		var jwk struct{ X string }
+		if err := json.Unmarshal(row.JWK, &jwk); err != nil {
+			return nil, fmt.Errorf("server: the stored key %s: %w", row.KID, err)
+		}
+		public, err := base64.RawURLEncoding.DecodeString(jwk.X)
+		if err != nil {
+			return nil, fmt.Errorf("server: the stored key %s: %w", row.KID, err)
+		}
+		keys = append(keys, verify.Key{Public: public, Intervals: intervals[row.KID]})
+	}
+	return keys, nil
+}
+
+// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, the origin of one tenant's log, and the keys.
+func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error) {
+	log, err := s.ledger.Reader.Log(ctx, tenant)
+	if err != nil {
+		return verify.Trust{}, err
+	}
+	keys, err := s.publicKeys(ctx)
+	return verify.Trust{Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin}}, Keys: keys}, err
+}
+
+// apiKey finds an API key in the store, for the authenticator.
+func (s *Server) apiKey(ctx context.Context, hash [32]byte) (auth.APIKey, error) {
+	row, err := s.ledger.APIKey(ctx, hash)
+	if errors.Is(err, store.ErrNotFound) {
+		return auth.APIKey{}, auth.ErrUnknownKey
+	}
+	if err != nil {
+		return auth.APIKey{}, err
+	}
+	principal, expires, err := auth.DecodeBearer(row.Tenant, row.Principal)
+	return auth.APIKey{ID: row.ID, Hash: row.Hash, Principal: principal, Expires: expires, Revoked: !row.Revoked.IsZero()}, err
+}

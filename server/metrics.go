@@ -1,0 +1,77 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// metrics are counts and durations. Their labels are routes, stages, codes and ids of constraints: sets that people of the installation wrote, and nothing that a caller sends.
+type metrics struct {
+	registry        *prometheus.Registry
+	requests        *prometheus.CounterVec
+	durations       *prometheus.HistogramVec
+	decisions       *prometheus.CounterVec
+	decisionTime    prometheus.Histogram
+	violations      *prometheus.CounterVec
+	failures        *prometheus.CounterVec
+	unauthenticated *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_http_requests_total", Help: "Requests by route and status."}, []string{"method", "route", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caio_http_request_duration_seconds", Help: "Time from the request to its answer.", Buckets: seconds},
+			[]string{"method", "route"}),
+		decisions:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decisions_total", Help: "Decisions by outcome, and by the stage at which the nearest candidates of a denial fell."}, []string{"outcome", "stage"}),
+		decisionTime:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_decision_duration_seconds", Help: "Time from the normalised request until its proof is stored.", Buckets: seconds}),
+		violations:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id."}, []string{"constraint"}),
+		failures:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
+		unauthenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
+	}
+	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.unauthenticated,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *metrics) request(r *route, status int, took time.Duration) {
+	m.requests.WithLabelValues(r.method, r.path, strconv.Itoa(status)).Inc()
+	m.durations.WithLabelValues(r.method, r.path).Observe(took.Seconds())
+}
+
+// decided counts a decision that was stored.
+func (m *metrics) decided(d *verify.Decision, took time.Duration) {
+	stage := string(contracts.StageScore)
+	if d.Outcome == verify.Denied {
+		stage = string(contracts.StageMatch)
+		if len(d.Choice.Nearest) > 0 {
+			stage = string(d.Choice.Nearest[0].Stage)
+		}
+	}
+	m.decisions.WithLabelValues(d.Outcome, stage).Inc()
+	m.decisionTime.Observe(took.Seconds())
+	for i := range d.Candidates {
+		fallen := d.Candidates[i].Eliminated
+		if fallen == nil {
+			continue
+		}
+		for _, v := range fallen.Violations {
+			if v.Kind == contracts.KindRego {
+				m.violations.WithLabelValues(v.ID).Inc()
+			}
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"encoding/json"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// operation is the form of a call: what it takes and what it gives. OpenAPI is made from it, and requests are held to it.
+type operation struct {
+	id, summary string
+	query       []string // names in parameters
+	media       []string // of the body that it takes; nil for none
+	takes       any      // a value of the body's type, or a schema as JSON text
+	status      []int    // of success
+	gives       any      // as takes; nil for no body
+	givesMedia  string   // application/json when empty
+	creates     bool     // takes Idempotency-Key
+}
+
+var (
+	mediaJSON     = []string{"application/json"}
+	mediaContract = []string{"application/yaml", "application/x-yaml", "text/yaml", "application/json"}
+
+	ok      = []int{200}
+	request = json.RawMessage(contracts.RequestSchema())
+	// plain is a body that is not JSON, or JSON of another document's form.
+	plain = json.RawMessage(`{}`)
+)
+
+// op is the operation with an id; there is one for every route.
+func op(id string) operation {
+	for _, o := range operations {
+		if o.id == id {
+			return o
+		}
+	}
+	panic("server: no operation is named " + id)
+}
+
+var operations = []operation{
+	{id: "decide", summary: "Decide which service may handle a request. A denial is a decision too, with the same proof.", query: []string{"detail"}, media: mediaJSON, takes: request, status: ok, gives: Answer{}, creates: true},
+	{id: "orchestrate", summary: "Decide. Execution is not available yet: `execute: true` is refused.", query: []string{"detail"}, media: mediaJSON, takes: request, status: ok, gives: Answer{}, creates: true},
+	{id: "batch", summary: "Decide up to 1,000 requests, each on its own.", query: []string{"detail"}, media: mediaJSON, takes: Batch{}, status: ok, gives: BatchAnswer{}, creates: true},
+	{id: "explain", summary: "What would be decided, and why, for every service, without deciding. There is no proof; the call is counted in the log.", media: mediaJSON, takes: request, status: ok, gives: Explanation{}},
+	{id: "search", summary: "Find decisions, the newest first.", query: []string{"from", "to", "service", "outcome", "constraint", "intent", "cursor", "limit"}, status: ok, gives: DecisionList{}},
+	{id: "decision", summary: "One decision, as its caller was answered.", query: []string{"detail"}, status: ok, gives: Answer{}},
+	{id: "document", summary: "The proof document: its canonical bytes.", status: ok, gives: verify.Document{}, givesMedia: verify.MediaType},
+	{id: "statement", summary: "The signed statement: a compact JWS, byte for byte the leaf of the log.", status: ok, gives: plain, givesMedia: "application/jose"},
+	{id: "evidence", summary: "One file with the proof and everything needed to check it offline, for `caio verify`.", query: []string{"disclosures"}, status: ok, gives: plain, givesMedia: evidenceType},
+	{id: "outcome", summary: "Report what came of a call that the caller made itself, once for each decision.", media: mediaJSON, takes: OutcomeReport{}, status: []int{201}, gives: OutcomeAnswer{}, creates: true},
+
+	{id: "register", summary: "Register or update a contract. The same contract again changes nothing.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: []int{200, 201}, gives: Registration{}},
+	{id: "register-post", summary: "Register or update a contract, under the id that it names.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: []int{200, 201}, gives: Registration{}, creates: true},
+	{id: "services", summary: "The services that the tenant sees, in order of id.", query: []string{"cursor", "limit"}, status: ok, gives: ServiceList{}},
+	{id: "service", summary: "One service, its contract, and the predicates that this compiles into.", status: ok, gives: ServiceDetail{}},
+	{id: "remove", summary: "Take the tenant's own service out. Its history stays.", status: []int{204}},
+	{id: "versions", summary: "The history of a service, in the order of the log.", query: []string{"cursor", "limit"}, status: ok, gives: VersionList{}},
+	{id: "attest", summary: "Record what the installation's people found of a contract, by its digest; lets in one that awaits approval.", query: []string{"tenant"}, media: mediaJSON, takes: AttestationRequest{}, status: ok, gives: ServiceSummary{}},
+	{id: "grant", summary: "Set which tenants see a service besides its owner.", query: []string{"tenant"}, media: mediaJSON, takes: GrantsRequest{}, status: ok, gives: GrantsAnswer{}},
+	{id: "validate", summary: "Check a contract without registering it.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: ok, gives: Validation{}},
+	{id: "schema", summary: "The JSON Schema of a contract.", status: ok, gives: plain, givesMedia: "application/schema+json"},
+
+	{id: "bundles", summary: "The policies in force, and every constraint of theirs.", status: ok, gives: BundleList{}},
+	{id: "settings", summary: "The operational settings in force.", status: ok, gives: SettingsAnswer{}},
+
+	{id: "keys", summary: "The public keys that sign the logs, as a JWK Set.", status: ok, gives: plain, givesMedia: "application/jwk-set+json"},
+	{id: "live", summary: "Whether the process is alive.", status: ok, gives: Health{}},
+	{id: "ready", summary: "Whether requests should be sent here, and which part is at fault if not.", status: []int{200, 503}, gives: Health{}},
+	{id: "metrics", summary: "Metrics, in the format of Prometheus.", status: ok, gives: plain, givesMedia: "text/plain"},
+	{id: "openapi", summary: "This document.", status: ok, gives: plain},
+	{id: "docs", summary: "This document, to read.", status: ok, gives: plain, givesMedia: "text/html"},
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/server/auth"
+)
+
+// Problem is an error as callers see it: RFC 9457, `application/problem+json`. Code is stable; Type is the same as a URN.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Code is stable: programs compare it.
+	Code string `json:"code"`
+	// Detail is for people, and says what to do.
+	Detail string `json:"detail,omitempty"`
+	// Errors are all the faults of the input.
+	Errors []Fault `json:"errors,omitempty"`
+	// DecisionID is the id under which the log holds that the request failed, where it was admitted.
+	DecisionID string `json:"decision_id,omitempty"`
+
+	reason string // of a failed authentication, for WWW-Authenticate and metrics
+	cause  error  // for the operator's log
+}
+
+// Fault is one fault of the input.
+type Fault struct {
+	// Pointer is the JSON pointer (RFC 6901) of the value, Parameter the name of a parameter of the query.
+	Pointer   string `json:"pointer,omitempty"`
+	Parameter string `json:"parameter,omitempty"`
+	Detail    string `json:"detail"`
+	Code      string `json:"code"`
+	// Line and Column count from 1, the column in bytes; absent where they are not known.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
+}
+
+// Error is the title and the detail.
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// Unwrap is what the operator's log is told.
+func (p *Problem) Unwrap() error { return p.cause }
+
+// titles names every code that this server answers with.
+var titles = map[string]string{
+	"awaiting-approval":       "The service awaits approval",
+	"already-reported":        "An outcome of this decision has been reported",
+	"body-too-large":          "The body is too large",
+	"cursor-invalid":          "The cursor is not one of this list",
+	"decision-denied":         "The decision is a denial",
+	"digest-mismatch":         "The contract is not the one that was looked at",
+	"execution-unavailable":   "This server does not call services",
+	"forbidden":               "The caller may not do this",
+	"id-mismatch":             "The contract has another id than the address",
+	"idempotency-key-invalid": "The idempotency key can't be used",
+	"idempotency-key-reused":  "The idempotency key was used for another request",
+	"internal":                "The server failed",
+	"invalid-contract":        "The contract has faults",
+	"invalid-parameter":       "The query has faults",
+	"invalid-request":         "The request has faults",
+	"issuer-unavailable":      "It can't be told who asks",
+	"method-not-allowed":      "The resource does not know this method",
+	"not-found":               "There is no such thing",
+	"not-owned":               "The service belongs to somebody else",
+	"not-stored":              "What was done could not be stored, so it was not done",
+	"own-contract":            "The owner of a contract can't attest it",
+	"service-id-taken":        "The id is taken by another service",
+	"shutting-down":           "The server is shutting down",
+	"timed-out":               "The time ran out",
+	"unauthenticated":         "It is not known who asks",
+	"unsupported-media-type":  "The body's media type is not understood",
+}
+
+func newProblem(status int, code, detail string) *Problem {
+	return &Problem{Type: "urn:caio:problem:" + code, Title: titles[code], Status: status, Code: code, Detail: detail}
+}
+
+// because adds the cause, which only the operator sees.
+func (p *Problem) because(err error) *Problem {
+	p.cause = err
+	return p
+}
+
+func notFound() *Problem {
+	return newProblem(http.StatusNotFound, "not-found", "Nothing of this id is visible to the caller's tenant.")
+}
+
+// faults is the problem of an input with diagnostics.
+func faults(code string, ds contracts.Diagnostics) *Problem {
+	p := newProblem(http.StatusBadRequest, code, "Each fault is listed with its place; nothing was done.")
+	for _, d := range ds {
+		if d.Severity == contracts.SeverityWarning {
+			continue
+		}
+		detail := d.Summary
+		if d.Detail != "" {
+			detail += ": " + d.Detail
+		}
+		p.Errors = append(p.Errors, Fault{Pointer: d.Pointer, Detail: detail, Code: d.Code, Line: d.Pos.Line, Column: d.Pos.Column})
+	}
+	return p
+}
+
+// asProblem is the one mapping from errors to answers.
+func asProblem(err error) *Problem {
+	var problem *Problem
+	var unknown *auth.Error
+	var tooLarge *http.MaxBytesError
+	var fromEcho *echo.HTTPError
+	switch {
+	case errors.As(err, &problem):
+		return problem
+	case errors.As(err, &unknown):
+		p := newProblem(http.StatusUnauthorized, "unauthenticated", unknown.Detail+".")
+		p.reason = unknown.Reason
+		return p
+	case errors.Is(err, auth.ErrUnavailable):
+		return newProblem(http.StatusServiceUnavailable, "issuer-unavailable", "The keys that would tell can't be read at the moment; try again.").because(err)
+	case errors.As(err, &tooLarge):
+		return newProblem(http.StatusRequestEntityTooLarge, "body-too-large", "").because(err)
+	case errors.Is(err, store.ErrNotFound):
+		return notFound()
+	case errors.Is(err, store.ErrCursor):
+		return newProblem(http.StatusBadRequest, "cursor-invalid", "Use the `next` of the page before, as it is.")
+	case errors.Is(err, ledger.ErrKeyReused):
+		return newProblem(http.StatusUnprocessableEntity, "idempotency-key-reused", "Use a new key for a new request.")
+	case errors.Is(err, ledger.ErrClosed):
+		return newProblem(http.StatusServiceUnavailable, "shutting-down", "Send the request again; it was not done.").because(err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return newProblem(http.StatusServiceUnavailable, "timed-out", "No decision was made. Send the request again.").because(err)
+	case errors.As(err, &fromEcho):
+		return fromRouter(fromEcho)
+	}
+	return newProblem(http.StatusInternalServerError, "internal", "The operator's log says why.").because(err)
+}
+
+func fromRouter(err *echo.HTTPError) *Problem {
+	switch err.Code {
+	case http.StatusNotFound:
+		return newProblem(http.StatusNotFound, "not-found", "No resource has this address; /openapi.json lists them all.")
+	case http.StatusMethodNotAllowed:
+		return newProblem(http.StatusMethodNotAllowed, "method-not-allowed", "The header Allow lists those that it knows.")
+	}
+	return newProblem(http.StatusInternalServerError, "internal", "The operator's log says why.").because(err)
+}
+
+// write answers with the problem.
+func (p *Problem) write(w http.ResponseWriter) error {
+	if p.Status == http.StatusUnauthorized {
+		challenge := `Bearer realm="caio"`
+		if p.reason != "missing" {
+			challenge += `, error="invalid_token", error_description="` + p.reason + `"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, err = w.Write(text)
+	return err
+}

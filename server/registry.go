@@ -1,0 +1,334 @@
+package server
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/engine"
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// tenantOf returns an open tenant, opening it at its first use.
+func (s *Server) tenantOf(ctx context.Context, name string) (*tenant, error) {
+	if t, ok := s.tenants.Load(name); ok {
+		return t.(*tenant), nil
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	return s.open(ctx, name)
+}
+
+// open reads a tenant's events into what is in force, and brings its log up to date with the configuration: signing key, baseline bundles, settings. The caller holds s.changing.
+func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
+	if t, ok := s.tenants.Load(name); ok {
+		return t.(*tenant), nil
+	}
+	log, err := s.ledger.Log(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.ledger.Events(ctx, name, 0, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	t := &tenant{name: name, origin: log.Origin, fold: ledger.Fold(events)}
+	now, err := s.restore(ctx, t, events)
+	if err != nil {
+		return nil, fmt.Errorf("server: opening a tenant: %w", err)
+	}
+	t.now.Store(now)
+	r, err := s.rulesOf(s.settingsOf(name))
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.upToDate(ctx, t, r)
+	if err != nil {
+		return nil, err
+	}
+	ready := &prepared{rules: map[string]*rules{r.key: r}}
+	if len(entries) == 0 {
+		now.settle(t.fold, ready)
+	}
+	s.opening = t
+	_, err = s.commit(ctx, ready, entries...)
+	s.opening = nil
+	if err != nil {
+		return nil, err
+	}
+	s.tenants.Store(name, t)
+	return t, nil
+}
+
+// commit makes a change durable, and with it in force: observe is called before it returns. The caller holds s.changing.
+func (s *Server) commit(ctx context.Context, ready *prepared, entries ...ledger.Entry) ([]int64, error) {
+	s.ready = ready
+	return s.ledger.Append(ctx, entries...)
+}
+
+// observe carries out what became durable. The ledger calls it, in the order of the logs.
+func (s *Server) observe(events []store.Event) {
+	for len(events) > 0 {
+		name, n := events[0].Tenant, 1
+		for n < len(events) && events[n].Tenant == name {
+			n++
+		}
+		if t, ok := s.tenants.Load(name); ok {
+			t.(*tenant).apply(events[:n], s.ready)
+		} else if s.opening != nil && s.opening.name == name {
+			s.opening.apply(events[:n], s.ready)
+		}
+		events = events[n:]
+	}
+}
+
+// restore compiles the contracts that a tenant's events put in force.
+func (s *Server) restore(ctx context.Context, t *tenant, events []store.Event) (*inForce, error) {
+	now := &inForce{last: t.fold.LastIndex}
+	levels := levelsOf(events)
+	compiled := make([]*engine.Service, 0, len(t.fold.Services))
+	for id, state := range t.fold.Services {
+		row := registered{id: id, levels: levels[id]}
+		ready := &prepared{services: map[string]*engine.Service{}}
+		for _, digest := range []string{state.Contract, state.Pending} {
+			if digest == "" {
+				continue
+			}
+			service, err := s.stored(ctx, t.name, digest)
+			if err != nil {
+				return nil, err
+			}
+			ready.services[digest] = service
+		}
+		if err := row.move(state, ready); err != nil {
+			return nil, err
+		}
+		now.services = append(now.services, row)
+		if row.compiled != nil {
+			compiled = append(compiled, row.compiled)
+		}
+	}
+	slices.SortFunc(now.services, func(a, b registered) int { return strings.Compare(a.id, b.id) })
+	var err error
+	now.snapshot, err = engine.NewSnapshot(compiled...)
+	return now, err
+}
+
+// levelsOf collects what was recorded of contracts, by service and digest, since the service was last registered.
+func levelsOf(events []store.Event) map[string]map[string]contracts.Attestation {
+	levels := map[string]map[string]contracts.Attestation{}
+	for _, e := range events {
+		switch e.Kind {
+		case store.Removed, store.Revoked:
+			delete(levels, e.Subject)
+		case store.Attested:
+			if levels[e.Subject] == nil {
+				levels[e.Subject] = map[string]contracts.Attestation{}
+			}
+			levels[e.Subject][e.Digest] = contracts.Attestation(e.Level)
+		}
+	}
+	return levels
+}
+
+// stored compiles a contract that the tenant has, by its digest.
+func (s *Server) stored(ctx context.Context, tenant, digest string) (*engine.Service, error) {
+	blob, err := s.ledger.Blob(ctx, tenant, digest)
+	if err != nil {
+		return nil, fmt.Errorf("contract %s: %w", digest, err)
+	}
+	contract, err := contracts.DecodeContract(blob.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("contract %s: %w", digest, err)
+	}
+	service, diagnostics := engine.NewService(contract, contracts.SelfAttested)
+	return service, diagnostics.Err()
+}
+
+// upToDate lists the entries that a tenant's log lacks.
+func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.Entry, error) {
+	a := act{actor: s.config.Issuer, reason: "configuration", at: s.config.Clock()}
+	entries, err := s.keyEntries(ctx, t, a)
+	if err != nil {
+		return nil, err
+	}
+	add := func(entry ledger.Entry, failed error) {
+		entries, err = append(entries, entry), errors.Join(err, failed)
+	}
+	baseline := map[string]bool{}
+	for _, b := range r.bundles {
+		baseline[b.Name] = true
+		if in, ok := t.fold.Bundles[b.Name]; !ok || in.Digest != b.Digest || in.Signer != b.Key {
+			blob, failed := bundleBlob(b)
+			err = errors.Join(err, failed)
+			add(s.activationEntry(t, a, store.Activated, b.Name, b.Digest, b.Key, blob))
+		}
+	}
+	for name, b := range t.fold.Bundles {
+		if !baseline[name] {
+			add(s.activationEntry(t, a, store.Deactivated, name, b.Digest, b.Signer))
+		}
+	}
+	if t.fold.Settings.Digest != r.digest {
+		text, failed := canonical.Encode(r.settings)
+		err = errors.Join(err, failed)
+		payload := settingsRecord{t.head(s.ledger.Size(t.name), a.at), r.digest, a.actor, a.reason}
+		add(s.eventEntry(t, a, verify.TypSettings, payload, store.Event{Kind: store.Settings, Digest: r.digest}, ledger.Blob{Digest: r.digest, Kind: blobSettings, Bytes: text}))
+	}
+	return entries, err
+}
+
+// keyEntries hands the log over to the configured signer, where it is not the log's already: an entry of the key before, or, for the first key of a log, of that key itself.
+func (s *Server) keyEntries(ctx context.Context, t *tenant, a act) ([]ledger.Entry, error) {
+	keys, err := s.ledger.SigningKeys(ctx, t.name)
+	if err != nil {
+		return nil, err
+	}
+	var entries []ledger.Entry
+	by := s.config.Signer
+	for _, key := range keys {
+		switch {
+		case key.Last != nil:
+		case key.KID == s.config.Signer.KeyID():
+			return nil, nil
+		case s.config.Outgoing == nil || s.config.Outgoing.KeyID() != key.KID:
+			return nil, fmt.Errorf("server: the log of a tenant is signed by the key %s: give that as the outgoing key, so that it can hand over to %s", key.KID, by.KeyID())
+		default:
+			by = s.config.Outgoing
+		}
+	}
+	add := func(signer *verify.Signer, kind string, retired bool) error {
+		x := base64.RawURLEncoding.EncodeToString(signer.Public())
+		leaf, err := by.Sign(verify.TypKey, keyRecord{t.head(s.ledger.Size(t.name), a.at), kind, signer.KeyID(), x})
+		if err != nil {
+			return err
+		}
+		jwk, err := json.Marshal(map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519", "use": "sig", "kid": signer.KeyID(), "x": x})
+		entries = append(entries, ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: leaf, Key: &ledger.KeyChange{KID: signer.KeyID(), JWK: jwk, Retired: retired}})
+		return err
+	}
+	if err := add(s.config.Signer, "activated", false); err != nil {
+		return nil, err
+	}
+	if by != s.config.Signer {
+		// The interval of the outgoing key ends with this entry, the last that it signs.
+		err = add(by, "retired", true)
+	}
+	return entries, err
+}
+
+// bundleBlob packs a bundle for the store, as OPA packs it: a compressed tar.
+func bundleBlob(b *rego.Bundle) (ledger.Blob, error) {
+	files := b.Files
+	if b.Signatures != nil {
+		files = append(slices.Clip(files), rego.File{Path: verify.SignaturesFile, Text: b.Signatures})
+	}
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(zip)
+	for _, f := range files {
+		if err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.Path, Mode: 0o644, Size: int64(len(f.Text))}); err != nil {
+			return ledger.Blob{}, err
+		}
+		if _, err := archive.Write(f.Text); err != nil {
+			return ledger.Blob{}, err
+		}
+	}
+	err := errors.Join(archive.Close(), zip.Close())
+	return ledger.Blob{Digest: b.Digest, Kind: blobBundle, Bytes: packed.Bytes()}, err
+}
+
+func (s *Server) settingsOf(tenant string) map[string]any {
+	if own, ok := s.config.TenantSettings[tenant]; ok {
+		return own
+	}
+	return s.config.Settings
+}
+
+// rulesKey names bundles and settings in force together.
+func rulesKey(bundles []string, settings string) string {
+	sorted := slices.Sorted(slices.Values(bundles))
+	return strings.Join(append(sorted, settings), " ")
+}
+
+// rulesOf compiles the configured bundles with settings, or finds them compiled.
+func (s *Server) rulesOf(settings map[string]any) (*rules, error) {
+	return s.compileRules(s.config.Bundles, settings)
+}
+
+const maxCompiledRules = 64
+
+// compileRules remembers what it compiled: tenants with the same bundles and settings share the result, and old decisions are read under the rules of their time.
+func (s *Server) compileRules(bundles []*rego.Bundle, settings map[string]any) (*rules, error) {
+	if settings == nil {
+		settings = map[string]any{}
+	}
+	digest, err := verify.SettingsDigest(settings)
+	if err != nil {
+		return nil, fmt.Errorf("server: settings: %w", err)
+	}
+	digests := make([]string, len(bundles))
+	for i, b := range bundles {
+		digests[i] = b.Digest
+	}
+	r := &rules{key: rulesKey(digests, digest), bundles: bundles, settings: settings, digest: digest, constraints: map[string]contracts.Constraint{}}
+	s.compiling.Lock()
+	defer s.compiling.Unlock()
+	if known, ok := s.compiled[r.key]; ok {
+		return known, nil
+	}
+	policies, diagnostics := rego.Compile(bundles, rego.Options{Settings: settings})
+	if err := diagnostics.Err(); err != nil {
+		return nil, fmt.Errorf("server: the policies in force do not compile:\n%w", err)
+	}
+	r.policies = policies
+	for _, c := range policies.Constraints() {
+		r.constraints[c.ID] = c
+	}
+	if err := r.core(); err != nil {
+		return nil, err
+	}
+	if len(s.compiled) >= maxCompiledRules {
+		clear(s.compiled)
+	}
+	s.compiled[r.key] = r
+	return r, nil
+}
+
+// core reads the settings that are the server's own: settings.core.
+func (r *rules) core() error {
+	core, ok := r.settings["core"]
+	if !ok {
+		return nil
+	}
+	text, err := json.Marshal(core)
+	if err != nil {
+		return fmt.Errorf("server: settings.core: %w", err)
+	}
+	var read struct {
+		Labels   []string `json:"labels"`
+		Require  bool     `json:"require_label"`
+		Approval bool     `json:"approve_contracts"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&read); err != nil {
+		return fmt.Errorf("server: settings.core holds labels, require_label and approve_contracts: %w", err)
+	}
+	r.admission = contracts.Admission{Labels: read.Labels, RequireLabel: read.Require}
+	r.approve = read.Approval
+	return nil
+}

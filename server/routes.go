@@ -1,0 +1,69 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/smarthausgroup/caio/server/auth"
+)
+
+// route is one call of the API. Query, media and the rest of the operation's form are in operations.go.
+type route struct {
+	method, path string
+	roles        []auth.Role // one of them is needed; nil: everybody may
+	handler      func(*call) error
+	operation
+}
+
+// routes lists every route there is, with the roles that it needs (spec/interface.md, "HTTP"). A route's operation says what it takes and gives.
+func (s *Server) routes() []route {
+	const (
+		get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+	)
+	may := func(roles ...auth.Role) []auth.Role { return append(roles, auth.Operator) }
+	everybody, known := []auth.Role(nil), auth.Roles()
+	deciders := may(auth.App)
+	readers := may(auth.App, auth.Auditor)
+	auditors := may(auth.Auditor)
+	authors := may(auth.Author)
+	explainers := may(auth.Author, auth.Auditor)
+	registry := may(auth.Author, auth.Auditor, auth.Approver)
+	approvers := may(auth.Approver)
+
+	return []route{
+		{post, "/v1/decisions", deciders, s.postDecision, op("decide")},
+		{post, "/v1/orchestrate", deciders, s.postOrchestrate, op("orchestrate")},
+		{post, "/orchestrate", deciders, s.postOrchestrate, op("orchestrate")},
+		{post, "/v1/decisions/batch", deciders, s.postBatch, op("batch")},
+		{post, "/v1/decisions/explain", explainers, s.postExplain, op("explain")},
+		{get, "/v1/decisions", readers, s.searchDecisions, op("search")},
+		{get, "/v1/decisions/:id", readers, s.getDecision, op("decision")},
+		{get, "/trace/:id", readers, s.getDecision, op("decision")},
+		{get, "/v1/decisions/:id/document", auditors, s.getDocument, op("document")},
+		{get, "/v1/decisions/:id/statement", readers, s.getStatement, op("statement")},
+		{get, "/v1/decisions/:id/evidence", auditors, s.getEvidence, op("evidence")},
+		{post, "/v1/decisions/:id/outcome", deciders, s.postOutcome, op("outcome")},
+
+		{put, "/v1/services/:id", authors, s.putService, op("register")},
+		{post, "/register-service", authors, s.registerService, op("register-post")},
+		{get, "/v1/services", registry, s.listServices, op("services")},
+		{get, "/services", registry, s.listServices, op("services")},
+		{get, "/v1/services/:id", registry, s.getService, op("service")},
+		{del, "/v1/services/:id", authors, s.deleteService, op("remove")},
+		{get, "/v1/services/:id/versions", registry, s.getVersions, op("versions")},
+		{put, "/v1/services/:id/attestation", approvers, s.putAttestation, op("attest")},
+		{put, "/v1/services/:id/grants", approvers, s.putGrants, op("grant")},
+		{post, "/v1/contracts/validate", authors, s.validateContract, op("validate")},
+		{get, "/v1/contracts/schema", known, s.getContractSchema, op("schema")},
+
+		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
+		{get, "/v1/settings", registry, s.getSettings, op("settings")},
+
+		{get, "/.well-known/jwks.json", everybody, s.getKeys, op("keys")},
+		{get, "/livez", everybody, s.getLive, op("live")},
+		{get, "/readyz", everybody, s.getReady, op("ready")},
+		{get, "/health", everybody, s.getReady, op("ready")},
+		{get, "/metrics", []auth.Role{auth.Operator}, s.getMetrics, op("metrics")},
+		{get, "/openapi.json", everybody, s.getOpenAPI, op("openapi")},
+		{get, "/docs", everybody, s.getDocs, op("docs")},
+	}
+}

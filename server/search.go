@@ -1,0 +1,220 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/engine"
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// DecisionSummary is a decision in a list.
+type DecisionSummary struct {
+	DecisionID string `json:"decision_id" jsonschema:"format=uuid"`
+	Time       string `json:"time" jsonschema:"format=date-time"`
+	Intent     string `json:"intent"`
+	Outcome    string `json:"outcome" jsonschema:"enum=routed,enum=denied"`
+	Service    string `json:"service,omitempty"`
+	Route      string `json:"route,omitempty"`
+	Index      int64  `json:"index"`
+}
+
+// DecisionList is a page of decisions, the newest first.
+type DecisionList struct {
+	Decisions []DecisionSummary `json:"decisions"`
+	// Next is the cursor of the page that follows; absent at the end.
+	Next string `json:"next,omitempty"`
+}
+
+func (s *Server) searchDecisions(c *call) error {
+	q := c.query
+	page, err := s.ledger.Search(c.ctx(), c.tenant.name, store.Query{
+		From: c.instant("from"), To: c.instant("to"), Service: q.Get("service"), Outcome: q.Get("outcome"),
+		Constraint: q.Get("constraint"), Intent: q.Get("intent"), Cursor: q.Get("cursor"), Limit: c.limit(),
+	})
+	if err != nil {
+		return err
+	}
+	list := DecisionList{Decisions: []DecisionSummary{}, Next: page.Next}
+	for _, d := range page.Decisions {
+		list.Decisions = append(list.Decisions, DecisionSummary{
+			DecisionID: d.ID, Time: d.Time.UTC().Format(verify.TimeFormat), Intent: d.Intent, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Index: d.Index,
+		})
+	}
+	return c.answer(http.StatusOK, list)
+}
+
+// decisionID is the one of the address. What is no id at all names nothing.
+func (c *call) decisionID() (string, error) {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil || id.String() != c.Param("id") {
+		return "", notFound()
+	}
+	return id.String(), nil
+}
+
+// getDecision gives the answer that the caller of a decision was given. The document comes along for auditors alone.
+func (s *Server) getDecision(c *call) error {
+	id, err := c.decisionID()
+	if err != nil {
+		return err
+	}
+	if c.detail() == detailFull && !c.who.Has(auth.Auditor, auth.Operator) {
+		return newProblem(http.StatusForbidden, "forbidden", "The document needs one of the roles auditor, operator.")
+	}
+	past, err := s.past(c.ctx(), c.tenant, id)
+	if err != nil {
+		return err
+	}
+	words, err := s.readerOfPast(c.ctx(), c.tenant, past)
+	if err != nil {
+		return err
+	}
+	answer, err := words.read(past.document, past.statement, c.detail())
+	if err != nil {
+		return err
+	}
+	answer.Index = &past.row.Index
+	return c.answer(http.StatusOK, answer)
+}
+
+func (s *Server) getDocument(c *call) error {
+	id, err := c.decisionID()
+	if err != nil {
+		return err
+	}
+	text, err := s.ledger.Document(c.ctx(), c.tenant.name, id)
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, verify.MediaType, text)
+}
+
+func (s *Server) getStatement(c *call) error {
+	id, err := c.decisionID()
+	if err != nil {
+		return err
+	}
+	text, err := s.ledger.Statement(c.ctx(), c.tenant.name, id)
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/jose", text)
+}
+
+// past is a decision as it is stored.
+type past struct {
+	row       store.Decision
+	text      []byte // of the document
+	document  *verify.Document
+	statement []byte
+}
+
+func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) {
+	row, err := s.ledger.Decision(ctx, t.name, id)
+	if err != nil {
+		return nil, err
+	}
+	p := &past{row: row}
+	if p.text, err = s.ledger.Document(ctx, t.name, id); err != nil {
+		return nil, err
+	}
+	if p.statement, err = s.ledger.Statement(ctx, t.name, id); err != nil {
+		return nil, err
+	}
+	p.document, err = verify.DecodeDocument(p.text)
+	return p, err
+}
+
+// readerOfPast puts a decision into words with the contracts and rules of its time, which may not be those in force.
+func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, error) {
+	r, err := s.rulesAt(ctx, t, p.document)
+	if err != nil {
+		return reader{}, err
+	}
+	var state *ledger.State
+	service := func(id, digest string) (*engine.Service, error) {
+		if row, ok := t.now.Load().snapshot.Service(id); ok && row.Digest == digest {
+			return row, nil
+		}
+		if digest == "" {
+			// Documents name no contract of a service that did not match: the log knows.
+			if state == nil {
+				events, err := s.ledger.Events(ctx, t.name, 0, p.document.Base)
+				if err != nil {
+					return nil, err
+				}
+				state = ledger.Fold(events)
+			}
+			digest = state.Services[id].Contract
+		}
+		return s.stored(ctx, t.name, digest)
+	}
+	return reader{service: service, constraint: r.constraints}, nil
+}
+
+// rulesAt are the rules that a document names by digest.
+func (s *Server) rulesAt(ctx context.Context, t *tenant, d *verify.Document) (*rules, error) {
+	digests := make([]string, len(d.Bundles))
+	for i, b := range d.Bundles {
+		digests[i] = b.Digest
+	}
+	key := rulesKey(digests, d.Settings.Digest)
+	s.compiling.Lock()
+	known, ok := s.compiled[key]
+	s.compiling.Unlock()
+	if ok {
+		return known, nil
+	}
+	var bundles []*rego.Bundle
+	for _, b := range d.Bundles {
+		bundle, err := s.storedBundle(ctx, t, b)
+		if err != nil {
+			return nil, err
+		}
+		bundles = append(bundles, bundle)
+	}
+	settings, err := s.storedSettings(ctx, t, d.Settings.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return s.compileRules(bundles, settings)
+}
+
+func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleReference) (*rego.Bundle, error) {
+	blob, err := s.ledger.Blob(ctx, t.name, b.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", b.Digest, err)
+	}
+	bundle, diagnostics := rego.ReadTarball(b.Name, bytes.NewReader(blob.Bytes))
+	if err := diagnostics.Err(); err != nil {
+		return nil, err
+	}
+	bundle.Key = b.Key
+	return bundle, nil
+}
+
+func (s *Server) storedSettings(ctx context.Context, t *tenant, digest string) (map[string]any, error) {
+	blob, err := s.ledger.Blob(ctx, t.name, digest)
+	if err != nil {
+		return nil, fmt.Errorf("settings %s: %w", digest, err)
+	}
+	var value contracts.Value
+	if err := value.UnmarshalJSON(blob.Bytes); err != nil {
+		return nil, fmt.Errorf("settings %s: %w", digest, err)
+	}
+	settings, ok := value.V.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("settings %s are not a map", digest)
+	}
+	return settings, nil
+}
