@@ -183,24 +183,23 @@ func (c *compilation) explainFailures(ctx context.Context, o TestOptions, result
 	return err
 }
 
-// failure is the last expression of the test itself that was not true, with what its variables were.
+// failure is the last expression of the test's own file that was not true, with what its variables were.
 func failure(result *tester.Result) string {
 	for _, event := range slices.Backward(result.Trace) {
-		expr, ok := event.Node.(*ast.Expr)
-		if event.Op != topdown.FailOp || !ok || event.Location == nil || result.Location == nil || event.Location.File != result.Location.File {
+		if _, ok := event.Node.(*ast.Expr); event.Op != topdown.FailOp || !ok || event.Location == nil || event.Location.File != result.Location.File {
 			continue
 		}
-		text := fmt.Sprintf("line %d is not true: %s", event.Location.Row, strings.TrimSpace(string(event.Location.Text)))
-		shown := map[ast.Var]bool{}
-		ast.WalkVars(expr, func(v ast.Var) bool {
-			meta, named := event.LocalMetadata[v]
-			value := event.Locals.Get(v)
-			if named && value != nil && !shown[v] {
-				shown[v] = true
-				text += fmt.Sprintf("\n  %s = %v", meta.Name, value)
+		expression := strings.TrimSpace(string(event.Location.Text))
+		values := map[string]string{}
+		for v, meta := range event.LocalMetadata {
+			if value := event.Locals.Get(v); value != nil && regexp.MustCompile(`\b`+regexp.QuoteMeta(string(meta.Name))+`\b`).MatchString(expression) {
+				values[string(meta.Name)] = value.String()
 			}
-			return false
-		})
+		}
+		text := fmt.Sprintf("line %d is not true: %s", event.Location.Row, expression)
+		for _, name := range sortedKeys(values) {
+			text += fmt.Sprintf("\n  %s = %s", name, values[name])
+		}
 		return text
 	}
 	return ""

@@ -1,0 +1,139 @@
+package rego_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/rego"
+)
+
+// tested is a bundle with a constraint, and a file of tests around the given ones.
+func tested(t testing.TB, tests string) *rego.Bundle {
+	return bundleOf(t, "b", map[string]string{
+		"a.rego": policy("caio.policy.a", rule(`violation["A"] contains "leaves" if {
+	input.route == "external"
+	not allowed
+}`), `allowed if input.service.id in data.caio.settings.a.allowed`, `unused if input.route == "hybrid"`),
+		"data.json":   `{"caio": {"settings": {"a": {"allowed": []}}}}`,
+		"schema.json": `{"required": ["caio"], "properties": {"caio": {"required": ["settings"], "properties": {"settings": {"required": ["a"], "properties": {"a": {"required": ["allowed"], "properties": {"allowed": {"type": "array", "items": {"type": "string"}}}}}}}}}}`,
+		"a_test.rego": "package caio.policy.a_test\n\nimport data.caio.policy.a\nimport data.caio.testing\nimport rego.v2\n\n" + tests,
+	})
+}
+
+const fourTests = `test_leaves if {
+	print("route", testing.given({}, {}).route)
+	found := a.violation.A with input as testing.given({}, {"placement": "external"})
+	found == {"leaves"}
+}
+
+test_allowed if {
+	found := a.violation.A with input as testing.candidate({"route": "external"}) with data.caio.settings.a.allowed as ["service"]
+	count(found) == 1
+}
+
+test_misspelt if not a.violation.A with input as testing.given({"data": {"lables": []}}, {})
+
+todo_test_later if a.violation.A == set()
+`
+
+func outcome(r rego.Report) string {
+	lines := []string{fmt.Sprintf("%d pass, %d fail, %d skip, %d error", r.Pass, r.Fail, r.Skip, r.Error)}
+	for _, result := range r.Results {
+		lines = append(lines, fmt.Sprintf("%v %s.%s %s %s%s", result.Pos, result.Package, result.Name, result.Status, result.Detail, result.Output))
+	}
+	for _, pos := range r.Uncovered {
+		lines = append(lines, "uncovered "+pos.String())
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
+}
+
+func TestTest(t *testing.T) {
+	b := tested(t, fourTests)
+	report, err := rego.Test(context.Background(), []*rego.Bundle{b}, rego.TestOptions{Coverage: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `1 pass, 1 fail, 1 skip, 1 error
+b/a_test.rego:7:1 data.caio.policy.a_test.test_leaves pass route internal
+
+b/a_test.rego:13:1 data.caio.policy.a_test.test_allowed fail line 15 is not true: count(found) == 1
+  found = set()
+b/a_test.rego:18:1 data.caio.policy.a_test.test_misspelt error caio.testing.fill: input.request.data has no key lables: did you mean "labels"?
+b/a_test.rego:20:1 data.caio.policy.a_test.todo_test_later skip 
+uncovered b/a.rego:15:1
+uncovered b/a.rego:15:11`
+	if got := outcome(report); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if report.Coverage == nil || *report.Coverage != 80 || report.Results[0].Duration <= 0 {
+		t.Errorf("coverage %v, duration %v", report.Coverage, report.Results[0].Duration)
+	}
+}
+
+func TestTestOptions(t *testing.T) {
+	b := []*rego.Bundle{tested(t, fourTests)}
+	for name, c := range map[string]struct {
+		options rego.TestOptions
+		want    string
+	}{
+		"run":      {rego.TestOptions{Run: "leaves$"}, "1 pass, 0 fail, 0 skip, 0 error"},
+		"none":     {rego.TestOptions{Run: "nothing"}, "0 pass, 0 fail, 0 skip, 0 error"},
+		"settings": {rego.TestOptions{Run: "leaves$", Options: rego.Options{Settings: map[string]any{"a": map[string]any{"allowed": []any{"service"}}}}}, "0 pass, 1 fail, 0 skip, 0 error"},
+	} {
+		report, err := rego.Test(context.Background(), b, c.options)
+		if got, _, _ := strings.Cut(outcome(report), "\n"); err != nil || got != c.want || report.Coverage != nil {
+			t.Errorf("%s: got %v, %s, want %s", name, err, got, c.want)
+		}
+	}
+	report, err := rego.Test(context.Background(), b, rego.TestOptions{Run: "leaves$", Trace: true})
+	if err != nil || !strings.Contains(report.Results[0].Trace, "Enter data.caio.policy.a_test.test_leaves") {
+		t.Errorf("trace: %v, %v", err, report)
+	}
+	if _, err := rego.Test(context.Background(), b, rego.TestOptions{Run: "("}); err == nil {
+		t.Error("a broken expression was accepted")
+	}
+	if _, err := rego.Test(context.Background(), b, rego.TestOptions{Trace: true, Coverage: true}); err == nil {
+		t.Error("trace and coverage were accepted together")
+	}
+	var faults contracts.Diagnostics
+	if _, err := rego.Test(context.Background(), []*rego.Bundle{tested(t, "test_x if input.rout == testing.given(a.violation.A, {})\n")}, rego.TestOptions{}); !errors.As(err, &faults) || faults[0].Code != "unknown-field" {
+		t.Errorf("a fault is %v", err)
+	}
+}
+
+// TestTestCases are tests with cases, and two of one name.
+func TestTestCases(t *testing.T) {
+	report, err := rego.Test(context.Background(), []*rego.Bundle{tested(t, `test_cases[name] if {
+	some name, c in {"good": {"n": 1}, "bad": {"n": 2}}
+	count(a.violation.A) + c.n == 1 with input as testing.given({}, {})
+}
+
+test_cases_good[name] if {
+	some name in ["one", "two"]
+	name != "three"
+}
+`)}, rego.TestOptions{})
+	want := "1 pass, 1 fail, 0 skip, 0 error\nb/a_test.rego:7:1 data.caio.policy.a_test.test_cases fail case bad failed"
+	if err != nil || !strings.HasPrefix(outcome(report), want) {
+		t.Errorf("got %v\n%s\nwant\n%s", err, outcome(report), want)
+	}
+}
+
+// TestTestTimeout checks that a test that takes too long is an error of that test, and a cancelled run one of the run.
+func TestTestTimeout(t *testing.T) {
+	b := []*rego.Bundle{tested(t, "test_slow if count([1 | testing.given({}, {}).route != a.violation.A; some x in numbers.range(1, 3000); some y in numbers.range(1, 3000); x * y == -1]) == 0\n\ntest_fast if true\n")}
+	report, err := rego.Test(context.Background(), b, rego.TestOptions{Timeout: 100 * time.Millisecond})
+	if err != nil || report.Error != 1 {
+		t.Errorf("got %v, %s", err, outcome(report))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := rego.Test(ctx, b, rego.TestOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
