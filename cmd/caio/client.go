@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/smarthausgroup/caio/server"
+)
+
+// call sends one request to the server and decodes its JSON answer into answer, unless that is nil. A problem that the server reports is an error with all its details.
+func (o *options) call(ctx context.Context, method, path, contentType string, body []byte, answer any) error {
+	text, err := o.fetch(ctx, method, path, contentType, body)
+	if err != nil || answer == nil {
+		return err
+	}
+	return json.Unmarshal(text, answer)
+}
+
+func (o *options) fetch(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(o.server, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("--server: %w", err)
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if o.token != "" {
+		request.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, unable("%w; is the server running? (caio serve)", err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, unable("%w", err)
+	}
+	if response.StatusCode < 300 {
+		return text, nil
+	}
+	var problem server.Problem
+	if json.Unmarshal(text, &problem) != nil || problem.Title == "" {
+		return nil, &exitError{exitNo, fmt.Errorf("%s %s: %s", method, path, response.Status)}
+	}
+	return nil, &exitError{exitNo, fmt.Errorf("%s", problemText(problem))}
+}
+
+func problemText(p server.Problem) string {
+	lines := []string{fmt.Sprintf("%s (%s)", or(p.Detail, p.Title), p.Code)}
+	for _, e := range p.Errors {
+		lines = append(lines, fmt.Sprintf("  %s %s", e.Pointer, e.Detail))
+	}
+	return strings.Join(lines, "\n")
+}

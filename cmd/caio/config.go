@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/source"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+)
+
+const defaultKeys = "caio-keys"
+
+// config is the configuration file of `caio serve` (spec/interface.md, "Configuration"). Every key is also a variable of the environment: `limits.request_bytes` is CAIO_LIMITS_REQUEST_BYTES, lists are split at commas.
+type config struct {
+	Listen         string                                `json:"listen,omitempty" jsonschema_description:"where the API listens"`
+	DiagnosticAddr string                                `json:"diagnostic_addr,omitempty" jsonschema_description:"where metrics are served without a token; nowhere when empty"`
+	Store          string                                `json:"store,omitempty" jsonschema_description:"sqlite:FILE"`
+	Keys           string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
+	Issuer         string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
+	Installation   string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
+	Development    bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
+	Policies       []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
+	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
+	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
+	Auth           authConfig                            `json:"auth,omitempty"`
+	Limits         limitsConfig                          `json:"limits,omitempty"`
+}
+
+type authConfig struct {
+	AllowHS256 bool           `json:"allow_hs256,omitempty" jsonschema_description:"let an issuer have a shared secret; for development only"`
+	Issuers    []issuerConfig `json:"issuers,omitempty"`
+}
+
+type issuerConfig struct {
+	Name       string      `json:"name" jsonschema:"required" jsonschema_description:"what the tokens hold as iss"`
+	Audience   string      `json:"audience" jsonschema:"required" jsonschema_description:"what the tokens must hold in aud"`
+	JWKSFile   string      `json:"jwks_file,omitempty"`
+	JWKSURL    string      `json:"jwks_url,omitempty"`
+	SecretFile string      `json:"secret_file,omitempty" jsonschema_description:"file with the secret of HS256"`
+	Tenants    []string    `json:"tenants,omitempty" jsonschema_description:"tenants that the tokens may name; any when empty"`
+	Claims     auth.Claims `json:"claims,omitempty"`
+}
+
+type limitsConfig struct {
+	RequestBytes int64 `json:"request_bytes,omitempty"`
+	BatchSize    int   `json:"batch_size,omitempty"`
+	DecisionMS   int64 `json:"decision_ms,omitempty" jsonschema_description:"time until a decision is stored"`
+	ShutdownMS   int64 `json:"shutdown_ms,omitempty" jsonschema_description:"time for requests in flight at the end"`
+	Evaluations  int   `json:"evaluations,omitempty" jsonschema_description:"decisions that are evaluated at once"`
+}
+
+// readConfig reads the file, if there is one, then the environment. Without a file it is the configuration of a first try: development.
+func readConfig(file string, environment []string) (config, contracts.Diagnostics, error) {
+	c := config{Listen: "127.0.0.1:8080", Store: "sqlite:caio.db", Keys: defaultKeys, Issuer: "caio", Installation: "default", Development: file == ""}
+	var faults contracts.Diagnostics
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return c, nil, unable("%w", err)
+		}
+		root, ds := source.Parse(file, text, 1<<20)
+		if faults = ds; root != nil {
+			source.Decode(root, &c, &faults)
+		}
+	}
+	if root := environmentNode(reflect.TypeFor[config](), environment); len(root) > 0 {
+		text, err := json.Marshal(root)
+		if err != nil {
+			return c, nil, err
+		}
+		node, ds := source.ParseJSON("environment", text, 1<<20)
+		if faults = append(faults, ds...); node != nil {
+			source.Decode(node, &c, &faults)
+		}
+	}
+	return c, faults, nil
+}
+
+// environmentNode collects the keys of t that the environment sets.
+func environmentNode(t reflect.Type, environment []string) map[string]any {
+	values := map[string]string{}
+	for _, variable := range environment {
+		if name, value, ok := strings.Cut(variable, "="); ok {
+			values[name] = value
+		}
+	}
+	return collect(t, "CAIO", values)
+}
+
+func collect(t reflect.Type, prefix string, values map[string]string) map[string]any {
+	found := map[string]any{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name := prefix + "_" + strings.ToUpper(key)
+		if f.Type.Kind() == reflect.Struct {
+			if below := collect(f.Type, name, values); len(below) > 0 {
+				found[key] = below
+			}
+			continue
+		}
+		text, set := values[name]
+		if !set {
+			continue
+		}
+		switch {
+		case f.Type.Kind() == reflect.String:
+			found[key] = text
+		case f.Type == reflect.TypeFor[[]string]():
+			found[key] = strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+		default:
+			found[key] = json.RawMessage(text)
+			if !json.Valid([]byte(text)) {
+				found[key] = text // of the wrong type, which the decoder reports
+			}
+		}
+	}
+	return found
+}
+
+// configSchema is the JSON Schema of the file.
+func configSchema() ([]byte, error) {
+	reflector := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true}
+	schema := reflector.Reflect(&config{})
+	schema.Title = "Configuration of caio serve"
+	return json.MarshalIndent(schema, "", "  ")
+}
+
+func (c limitsConfig) limits() server.Limits {
+	return server.Limits{
+		RequestBytes: c.RequestBytes, BatchSize: c.BatchSize, Evaluations: c.Evaluations,
+		Decision: time.Duration(c.DecisionMS) * time.Millisecond, Shutdown: time.Duration(c.ShutdownMS) * time.Millisecond,
+	}
+}
+
+func (c authConfig) issuers() ([]auth.Issuer, error) {
+	var issuers []auth.Issuer
+	for _, i := range c.Issuers {
+		issuer := auth.Issuer{Name: i.Name, Audience: i.Audience, File: i.JWKSFile, URL: i.JWKSURL, Tenants: i.Tenants, Claims: i.Claims}
+		if i.SecretFile != "" {
+			secret, err := os.ReadFile(i.SecretFile)
+			if err != nil {
+				return nil, unable("auth.issuers: %w", err)
+			}
+			issuer.Secret = []byte(strings.TrimSpace(string(secret)))
+		}
+		issuers = append(issuers, issuer)
+	}
+	return issuers, nil
+}
+
+// exactSettings turns settings of the file into those of the server.
+func exactSettings(settings map[string]contracts.Value) map[string]any {
+	exact := make(map[string]any, len(settings))
+	for key, value := range settings {
+		exact[key] = value.V
+	}
+	return exact
+}
+
+// storeFile is the file of a store URL.
+func storeFile(url string) (string, error) {
+	file, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok || file == "" {
+		return "", fmt.Errorf("store: %q is not sqlite:FILE", url)
+	}
+	return file, nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/spf13/cobra"
+)
+
+func newKey(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "key", Short: "Make and show signing keys"}
+	cmd.AddCommand(newKeyGenerate(o), newKeyList(o), newKeyExport(o))
+	return cmd
+}
+
+func newKeyGenerate(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "generate FILE",
+		Short:   "Make an Ed25519 key: PKCS #8 in PEM, readable by its owner alone; an existing file is never overwritten",
+		Example: "  caio key generate keys/statements.pem",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(filepath.Dir(args[0]), 0o700); err != nil {
+				return unable("%w", err)
+			}
+			private, err := verify.GenerateKeyFile(args[0], rand.Reader)
+			if err != nil {
+				return unable("%w", err)
+			}
+			return o.showKey(cmd, args[0], private)
+		},
+	}
+}
+
+func newKeyList(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list DIR",
+		Short:   "List the keys in a folder by their ids",
+		Example: "  caio key list caio-keys",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := filepath.Glob(filepath.Join(args[0], "*.pem"))
+			if err != nil || len(files) == 0 {
+				return unable("there is no key (*.pem) in %s", args[0])
+			}
+			for _, file := range files {
+				private, err := verify.ReadKeyFile(file)
+				if err != nil {
+					return unable("%s: %w", file, err)
+				}
+				if err := o.showKey(cmd, file, private); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func newKeyExport(*options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "export FILE...",
+		Short:   "Write the public halves as a JWK Set",
+		Example: "  caio key export caio-keys/statements.pem > jwks.json",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var keys verify.Keys
+			for _, file := range args {
+				private, err := verify.ReadKeyFile(file)
+				if err != nil {
+					return unable("%s: %w", file, err)
+				}
+				keys = append(keys, verify.Key{Public: publicOf(private)})
+			}
+			text, err := verify.EncodeJWKS(keys)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+			return err
+		},
+	}
+}
+
+func (o *options) showKey(cmd *cobra.Command, file string, private ed25519.PrivateKey) error {
+	id := verify.KeyID(publicOf(private))
+	if o.machine() {
+		return o.emit(cmd, map[string]string{"file": file, "kid": id})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", id, file)
+	return err
+}
+
+func publicOf(private ed25519.PrivateKey) ed25519.PublicKey {
+	return private.Public().(ed25519.PublicKey)
+}

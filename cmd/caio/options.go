@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/goccy/go-yaml"
+	"github.com/mattn/go-isatty"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/spf13/cobra"
+)
+
+// options are the flags that every command has.
+type options struct {
+	config, server, token, tenant string
+	format                        string
+	quiet, noColor                bool
+}
+
+func addOptions(root *cobra.Command) *options {
+	o := &options{}
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.config, "config", os.Getenv("CAIO_CONFIG"), "configuration `FILE` (CAIO_CONFIG)")
+	flags.StringVar(&o.server, "server", or(os.Getenv("CAIO_SERVER"), "http://127.0.0.1:8080"), "`URL` of the server (CAIO_SERVER)")
+	flags.StringVar(&o.token, "token", os.Getenv("CAIO_TOKEN"), "bearer `TOKEN` (CAIO_TOKEN)")
+	flags.StringVar(&o.tenant, "tenant", or(os.Getenv("CAIO_TENANT"), "default"), "tenant `ID` (CAIO_TENANT)")
+	flags.StringVar(&o.format, "format", "pretty", "`FORM` of the output: pretty, json or yaml")
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but the result")
+	flags.BoolVar(&o.noColor, "no-color", os.Getenv("NO_COLOR") != "", "no colours (NO_COLOR)")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		switch o.format {
+		case "pretty", "json", "yaml":
+			return nil
+		}
+		return fmt.Errorf("--format is pretty, json or yaml, not %q", o.format)
+	}
+	return o
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// machine reports whether the output is for machines.
+func (o *options) machine() bool { return o.format != "pretty" }
+
+// present lays out for people on the command's standard output.
+func (o *options) present(cmd *cobra.Command) *presenter {
+	w := cmd.OutOrStdout()
+	return newPresenter(w, !o.noColor && isTerminal(w))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// emit writes v in the machine's form that was asked for: JSON on one line, or YAML.
+func (o *options) emit(cmd *cobra.Command, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if o.format == "yaml" {
+		if text, err = yaml.JSONToYAML(text); err != nil {
+			return err
+		}
+		_, err = cmd.OutOrStdout().Write(text)
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+	return err
+}
+
+// diagnose shows diagnostics and reports whether any is an error.
+func (o *options) diagnose(cmd *cobra.Command, diagnostics contracts.Diagnostics) bool {
+	for _, d := range diagnostics {
+		fmt.Fprintln(cmd.ErrOrStderr(), d)
+	}
+	return diagnostics.HasErrors()
+}
+
+// progress tells on a terminal how far long work has come; the returned function ends the line.
+func (o *options) progress(cmd *cobra.Command, what string) (step func(done, total int), end func()) {
+	w := cmd.ErrOrStderr()
+	if o.quiet || !isTerminal(w) {
+		return func(int, int) {}, func() {}
+	}
+	return func(done, total int) { fmt.Fprintf(w, "\r%s %d of %d", what, done, total) }, func() { fmt.Fprint(w, "\r\033[K") }
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/lipgloss/table"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/muesli/termenv"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// presenter lays decisions and verdicts out for people.
+type presenter struct {
+	w io.Writer
+
+	plain, bold, faint, good, bad, warn, title lipgloss.Style
+}
+
+func newPresenter(w io.Writer, color bool) *presenter {
+	renderer := lipgloss.NewRenderer(w)
+	if !color {
+		renderer.SetColorProfile(termenv.Ascii)
+	}
+	style := renderer.NewStyle
+	return &presenter{
+		w:     w,
+		plain: style(),
+		bold:  style().Bold(true),
+		faint: style().Faint(true),
+		good:  style().Foreground(lipgloss.Color("2")),
+		bad:   style().Foreground(lipgloss.Color("1")),
+		warn:  style().Foreground(lipgloss.Color("3")),
+		title: style().Bold(true).Foreground(lipgloss.Color("6")),
+	}
+}
+
+func (p *presenter) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
+
+// explain turns a violation of a service into plain words.
+type explain func(service string, v contracts.Violation) string
+
+// decision shows the outcome, the candidates that fell, the survivors with their terms, and who was not considered.
+func (p *presenter) decision(d *verify.Decision, why explain) {
+	if d.Outcome == verify.Routed {
+		p.printf("  %s to %s %s\n", p.good.Bold(true).Render("ROUTED"), p.bold.Render(d.Choice.Service), p.faint.Render("("+string(d.Choice.Route)+")"))
+	} else {
+		p.printf("  %s no service may handle this request\n", p.bad.Bold(true).Render("DENIED"))
+	}
+	p.eliminated(d, why)
+	p.survivors(d)
+	p.unmatched(d)
+	for _, w := range d.Warnings {
+		p.printf("  %s %s %s%s: %s\n", p.warn.Render("warning"), w.ID, w.Service, w.Route, w.Reason)
+	}
+}
+
+func (p *presenter) eliminated(d *verify.Decision, why explain) {
+	rows := [][]string{}
+	for _, c := range d.Candidates {
+		if c.Eliminated == nil {
+			continue
+		}
+		for i, v := range c.Eliminated.Violations {
+			name, stage := c.Service, p.bad.Render(string(c.Eliminated.Stage))
+			if i > 0 {
+				name, stage = "", ""
+			}
+			rows = append(rows, []string{name, stage, p.bold.Render(v.ID), why(c.Service, v)})
+		}
+	}
+	if len(rows) > 0 {
+		p.table([]string{"FELL", "AT", "CONSTRAINT", "REASON"}, rows)
+	}
+}
+
+func (p *presenter) survivors(d *verify.Decision) {
+	survivors := []verify.Candidate{}
+	for _, c := range d.Candidates {
+		if c.Score != nil {
+			survivors = append(survivors, c)
+		}
+	}
+	if len(survivors) == 0 {
+		return
+	}
+	slices.SortStableFunc(survivors, func(a, b verify.Candidate) int {
+		switch {
+		case a.Service == d.Choice.Service:
+			return -1
+		case b.Service == d.Choice.Service:
+			return 1
+		}
+		return cmp.Compare(b.Score.Objective, a.Score.Objective)
+	})
+	rows := [][]string{}
+	for _, c := range survivors {
+		t, e := c.Score.Terms, c.Score.Estimate
+		name := c.Service
+		if name == d.Choice.Service {
+			name = p.good.Render("▸ " + name)
+		} else {
+			name = "  " + name
+		}
+		latency := "?"
+		if e.LatencyMS != nil {
+			latency = fmt.Sprintf("%d ms", *e.LatencyMS)
+		}
+		gain, loss := func(x int64) string { return p.good.Render(bar(x)) }, func(x int64) string { return p.bad.Render(bar(x)) }
+		rows = append(rows, []string{name, gain(t.Learned), gain(t.Attention), loss(t.Cost), loss(t.Risk), loss(t.Latency), dollars(e.CostMicroUSD), latency, p.bold.Render(objective(c.Score.Objective))})
+	}
+	p.table([]string{"  SURVIVOR", "+FIT", "+CONTEXT", "-COST", "-RISK", "-LATENCY", "PRICE", "EXPECTED", "OBJECTIVE"}, rows)
+}
+
+// unmatched says how many services were not considered, by reason.
+func (p *presenter) unmatched(d *verify.Decision) {
+	if len(d.Unmatched) == 0 {
+		return
+	}
+	counts := map[string]int{}
+	for _, u := range d.Unmatched {
+		counts[strings.Join(u.IDs, "+")]++
+	}
+	parts := []string{}
+	for _, ids := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[ids], ids))
+	}
+	p.printf("%s\n", p.faint.Render(fmt.Sprintf("  %d of %d services did not match: %s", len(d.Unmatched), len(d.Unmatched)+len(d.Candidates), strings.Join(parts, ", "))))
+}
+
+// table draws rows without a frame, the head faint.
+func (p *presenter) table(head []string, rows [][]string) {
+	t := table.New().
+		Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderHeader(false).BorderLeft(false).BorderRight(false).BorderColumn(false).
+		Headers(head...).Rows(rows...).
+		StyleFunc(func(row, column int) lipgloss.Style {
+			style := lipgloss.NewStyle().PaddingRight(2)
+			if row == table.HeaderRow {
+				return p.faint.PaddingRight(2)
+			}
+			return style
+		})
+	for _, line := range strings.Split(t.Render(), "\n") {
+		p.printf("  %s\n", strings.TrimRight(line, " "))
+	}
+}
+
+// verdicts shows each layer of a verification.
+func (p *presenter) verdicts(verdicts []verify.Verdict) {
+	for _, v := range verdicts {
+		mark := map[verify.Status]string{
+			verify.Pass: p.good.Render("✓ pass"), verify.Fail: p.bad.Bold(true).Render("✗ FAIL"),
+			verify.Skipped: p.faint.Render("· skipped"), verify.Inconclusive: p.warn.Render("? inconclusive"),
+		}[v.Status]
+		text := v.Reason
+		if v.Pointer != "" {
+			text += " " + p.bold.Render(v.Pointer)
+		}
+		if v.Want != "" || v.Got != "" {
+			text += fmt.Sprintf(": %s, not %s", shorten(v.Want), shorten(v.Got))
+		}
+		p.printf("  %-13s %s  %s\n", v.Layer, pad(mark, 9), text)
+	}
+}
+
+// width is that of a line of prose; a continued line is indented further.
+const width = 110
+
+// sentences writes each on lines of its own.
+func (p *presenter) sentences(list []string, style lipgloss.Style) {
+	for _, sentence := range list {
+		for i, line := range strings.Split(ansi.Wordwrap(sentence, width, ""), "\n") {
+			if i > 0 {
+				line = "    " + line
+			}
+			p.printf("  %s\n", style.Render(line))
+		}
+	}
+}
+
+func pad(styled string, width int) string {
+	return styled + strings.Repeat(" ", max(0, width-lipgloss.Width(styled)))
+}
+
+func shorten(text string) string {
+	if runes := []rune(text); len(runes) > 40 {
+		return string(runes[:37]) + "…"
+	}
+	return text
+}
+
+const barCells = 6
+
+// bar draws a term in micro as a bar of six cells, in eighths.
+func bar(micro int64) string {
+	eighths := int(micro * barCells * 8 / 1_000_000)
+	text := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		text += string([]rune("▏▎▍▌▋▊▉")[rest-1])
+	}
+	if text == "" {
+		text = "·"
+	}
+	return pad(text, barCells)
+}
+
+// objective writes nano as a number with three places.
+func objective(nano int64) string { return fmt.Sprintf("%+.3f", float64(nano)/1e9) }
+
+// dollars writes micro-USD, with as many places as it takes.
+func dollars(micro int64) string {
+	if micro == 0 {
+		return "free"
+	}
+	return "$" + contracts.Decimal(micro).String()
+}
+
+// whyFromConjuncts explains violations: a false predicate by the text of the conjunct that was false, a constraint by its own message.
+func whyFromConjuncts(conjunct func(service, id string, index int) string) explain {
+	return func(service string, v contracts.Violation) string {
+		if v.Reason == contracts.ReasonError {
+			return "could not be evaluated, so it is denied"
+		}
+		if v.Kind == contracts.KindRego {
+			return v.Reason
+		}
+		if index, err := strconv.Atoi(v.Reason); err == nil {
+			if text := conjunct(service, v.ID, index); text != "" {
+				return "not true: " + text
+			}
+		}
+		return "is false"
+	}
+}

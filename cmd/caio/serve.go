@@ -1,0 +1,180 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store/sqlite"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/spf13/cobra"
+)
+
+func newServe(o *options) *cobra.Command {
+	var flags config
+	var show, schema bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server. Without a configuration it is one to try things on: SQLite in ./caio.db, the policies that come with caio, keys made in ./caio-keys,
+and a development token that is printed at the first start.`,
+		Example: "  caio serve\n  caio serve --config caio.yaml\n  CAIO_LISTEN=127.0.0.1:9000 caio serve --print-config",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if schema {
+				text, err := configSchema()
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+				return err
+			}
+			c, faults, err := readConfig(o.config, os.Environ())
+			if err != nil {
+				return err
+			}
+			if o.diagnose(cmd, faults) {
+				return &exitError{code: exitUsage}
+			}
+			override(cmd, &c, &flags)
+			if show {
+				text, err := yaml.Marshal(c)
+				if err != nil {
+					return err
+				}
+				_, err = cmd.OutOrStdout().Write(text)
+				return err
+			}
+			return o.serve(cmd, c)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.Listen, "listen", "", "`ADDRESS` of the API")
+	f.StringVar(&flags.DiagnosticAddr, "diagnostic-addr", "", "`ADDRESS` of the metrics")
+	f.StringVar(&flags.Store, "store", "", "`URL` of the store: sqlite:FILE")
+	f.StringVar(&flags.Keys, "keys", "", "`FOLDER` of keys")
+	f.StringSliceVar(&flags.Policies, "policies", nil, "policies in force for every tenant: `FOLDERS` or tarballs")
+	f.BoolVar(&show, "print-config", false, "print the configuration in force and end")
+	f.BoolVar(&schema, "config-schema", false, "print the JSON Schema of the configuration file and end")
+	return cmd
+}
+
+// override puts the flags that were given over the configuration.
+func override(cmd *cobra.Command, c, flags *config) {
+	for name, set := range map[string]func(){
+		"listen":          func() { c.Listen = flags.Listen },
+		"diagnostic-addr": func() { c.DiagnosticAddr = flags.DiagnosticAddr },
+		"store":           func() { c.Store = flags.Store },
+		"keys":            func() { c.Keys = flags.Keys },
+		"policies":        func() { c.Policies = flags.Policies },
+	} {
+		if cmd.Flags().Changed(name) {
+			set()
+		}
+	}
+}
+
+func (o *options) serve(cmd *cobra.Command, c config) error {
+	setup, err := o.serverConfig(cmd, c)
+	if err != nil {
+		return err
+	}
+	file, err := storeFile(c.Store)
+	if err != nil {
+		return err
+	}
+	store, err := sqlite.Open(cmd.Context(), file)
+	if err != nil {
+		return unable("%w", err)
+	}
+	setup.Store = store
+	s, err := server.New(cmd.Context(), setup)
+	if err != nil {
+		return errors.Join(o.undecided(cmd, err), store.Close())
+	}
+	err = s.Serve(cmd.Context(), func(address net.Addr) {
+		if !o.quiet {
+			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)
+		}
+	})
+	return errors.Join(err, store.Close())
+}
+
+// serverConfig makes keys, reads policies, and says where the server stands.
+func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, error) {
+	signer, err := openSigner(filepath.Join(c.Keys, "statements.pem"))
+	if err != nil {
+		return server.Config{}, unable("%w", err)
+	}
+	bundles, err := o.bundles(cmd, c.Policies)
+	if err != nil {
+		return server.Config{}, err
+	}
+	issuers, err := c.Auth.issuers()
+	if err != nil {
+		return server.Config{}, err
+	}
+	if c.Development {
+		issuer, err := o.development(cmd, c)
+		if err != nil {
+			return server.Config{}, err
+		}
+		issuers = append(issuers, issuer)
+	}
+	tenants := make(map[string]map[string]any, len(c.TenantSettings))
+	for tenant, settings := range c.TenantSettings {
+		tenants[tenant] = exactSettings(settings)
+	}
+	return server.Config{
+		Addr: c.Listen, DiagnosticAddr: c.DiagnosticAddr,
+		Clock: time.Now, Rand: rand.Reader, Signer: signer, Issuer: c.Issuer, Installation: c.Installation,
+		Bundles: bundles, AllowUnsigned: c.Development, Settings: exactSettings(c.Settings), TenantSettings: tenants,
+		Auth:   auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256},
+		Limits: c.Limits.limits(),
+		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}, nil
+}
+
+// openSigner reads a key, or makes it at the first start.
+func openSigner(file string) (*verify.Signer, error) {
+	private, err := verify.ReadKeyFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
+			private, err = verify.GenerateKeyFile(file, rand.Reader)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return verify.NewSigner(private)
+}
+
+// development is the issuer of development tokens. At the first start it prints one, once.
+func (o *options) development(cmd *cobra.Command, c config) (auth.Issuer, error) {
+	development, created, err := auth.OpenDevelopment(c.Keys, rand.Reader)
+	if err != nil {
+		return auth.Issuer{}, unable("%w", err)
+	}
+	if created {
+		token, err := development.Token(contracts.Principal{
+			Tenant: c.Installation, Subject: "developer", Trust: 10 * contracts.Micro,
+			Roles:       []string{string(auth.App), string(auth.Approver), string(auth.Operator)},
+			Permissions: []string{"ai.chat", "ai.embed", "ai.search"},
+		}, time.Now(), 30*24*time.Hour)
+		if err != nil {
+			return auth.Issuer{}, err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "A development token, valid for 30 days, shown this once (caio token issue makes others):\n\n  export CAIO_TOKEN=%s\n\n", token)
+	}
+	return development.Issuer(), nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/spf13/cobra"
+)
+
+func newTrust(o *options) *cobra.Command {
+	cmd := &cobra.Command{Use: "trust", Short: "Pin what an auditor trusts"}
+	cmd.AddCommand(newTrustExport(o))
+	return cmd
+}
+
+func newTrustExport(o *options) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the trust file: the issuer, the tenant's log, and the keys with their intervals",
+		Long: `Write the trust file: the issuer, the tenant's log, and the keys with their intervals.
+
+Take it once, over a channel that you trust, and keep it: a verifier takes keys from this file alone.`,
+		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/trust", "", nil)
+			if err != nil {
+				return err
+			}
+			if _, err := verify.ParseTrust(text); err != nil {
+				return unable("%s: %w", o.server, err)
+			}
+			if output == "" {
+				_, err = cmd.OutOrStdout().Write(text)
+				return err
+			}
+			if err := os.WriteFile(output, text, 0o644); err != nil {
+				return unable("%w", err)
+			}
+			if !o.quiet {
+				fmt.Fprintln(cmd.OutOrStdout(), output)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
+	return cmd
+}
