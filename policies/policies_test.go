@@ -2,15 +2,12 @@ package policies_test
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
-	gopath "path"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/policies"
 	"github.com/smarthausgroup/caio/rego"
@@ -125,116 +122,4 @@ func TestSettings(t *testing.T) {
 			}
 		})
 	}
-}
-
-// modules parses the rules of the packs, by path.
-func modules(t *testing.T) map[string]*ast.Module {
-	t.Helper()
-	paths, err := fs.Glob(policies.FS, "*/*/*.rego")
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed := map[string]*ast.Module{}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.rego") {
-			continue
-		}
-		text, err := policies.FS.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		module, err := ast.ParseModule(path, string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		parsed[path] = module
-	}
-	if len(parsed) < 5 {
-		t.Fatalf("%d packs", len(parsed))
-	}
-	return parsed
-}
-
-// noticed reports whether a test of the pack fails, or the pack does not compile, with one file changed. The other packs' rules are left out, which is quicker.
-func noticed(t *testing.T, pack, path, text string) bool {
-	t.Helper()
-	files := packFiles(t)
-	for other := range files {
-		if strings.HasSuffix(other, ".rego") && gopath.Dir(other) != gopath.Dir(path) {
-			delete(files, other)
-		}
-	}
-	files[path] = &fstest.MapFile{Data: []byte(text)}
-	report, err := rego.Test(context.Background(), []*rego.Bundle{read(t, files)}, rego.TestOptions{})
-	if err != nil {
-		return true
-	}
-	if len(report.Results) == 0 {
-		t.Fatalf("%s: no test was run", pack)
-	}
-	return report.Fail+report.Error > 0
-}
-
-// A rule that never fires, and a condition that is left out, must fail a test; so must a constraint that always fires.
-func TestTestsNoticeFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("changes every condition of every rule")
-	}
-	for path, module := range modules(t) {
-		pack := module.Package.Path.String()[len("data."):]
-		text, _ := policies.FS.ReadFile(path)
-		t.Run(pack, func(t *testing.T) {
-			t.Parallel()
-			faults := 0
-			for _, fault := range append(conditions(module, string(text)), firings(module, string(text))...) {
-				faults++
-				if !noticed(t, pack, path, fault.text) {
-					t.Errorf("%s:%d: no test notices that %s", path, fault.line, fault.what)
-				}
-			}
-			if faults < 4 {
-				t.Errorf("%d faults were tried", faults)
-			}
-		})
-	}
-}
-
-// fault is a changed module.
-type fault struct {
-	line       int
-	what, text string
-}
-
-// conditions replaces every expression of every body by one that is always true, and by one that never is.
-func conditions(module *ast.Module, text string) []fault {
-	var faults []fault
-	ast.WalkBodies(module, func(body ast.Body) bool {
-		for _, e := range body {
-			at := e.Location
-			if len(at.Text) == 0 || string(at.Text) == "true" {
-				continue // the body of a rule that has none
-			}
-			for _, constant := range []string{"true", "false"} {
-				changed := text[:at.Offset] + constant + text[at.Offset+len(at.Text):]
-				faults = append(faults, fault{at.Row, fmt.Sprintf("%q is %s", at.Text, constant), changed})
-			}
-		}
-		return false
-	})
-	return faults
-}
-
-// firings adds to every constraint a rule that always fires.
-func firings(module *ast.Module, text string) []fault {
-	var faults []fault
-	seen := map[string]bool{}
-	for _, rule := range module.Rules {
-		name := rule.Head.Ref().String()
-		if !strings.HasPrefix(name, "violation[") || seen[name] {
-			continue
-		}
-		seen[name] = true
-		faults = append(faults, fault{rule.Loc().Row, name + " always fires", text + "\n" + name + " contains \"always\" if true\n"})
-	}
-	return faults
 }
