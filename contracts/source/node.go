@@ -106,6 +106,10 @@ func admit(file string, text []byte, limit int) (*document, Diagnostics) {
 		return nil, faults
 	}
 	doc := &document{file: file, text: string(text)}
+	if strings.HasPrefix(doc.text, "\ufeff") {
+		faults.Errorf("byte-order-mark", "", doc.position(0), "the text starts with a byte order mark: save it as UTF-8 without one")
+		return nil, faults
+	}
 	if !utf8.ValidString(doc.text) {
 		at := 0
 		for at < len(doc.text) {

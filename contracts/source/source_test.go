@@ -145,9 +145,24 @@ func TestJSONOfYAML(t *testing.T) {
 	})
 }
 
+// TestYAMLReadsJSON: JSON is YAML, so a text and a key are the same in both.
+func TestYAMLReadsJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, err := json.Marshal(rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "map"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inJSON, _ := ParseJSON("", text, limit)
+		inYAML, faults := sound(ReadYAML("", text, limit))
+		if inYAML == nil || !reflect.DeepEqual(inYAML.Any(), inJSON.Any()) {
+			t.Fatalf("%s: %v", text, faults)
+		}
+	})
+}
+
 // FuzzJSON holds the reader against encoding/json: what it accepts is JSON and says the same; what it refuses is no JSON, or refused on purpose.
 func FuzzJSON(f *testing.F) {
-	for _, text := range []string{`{"a": [1, -2.5e+3, true, null, "x\u00e9\n"]}`, `"\ud800"`, `[1,]`, `{"a":1,"a":2}`, ` 1 `, `nul`, `"` + "\x7f\u2028" + `"`, `-`, `1.`, `{"a"}`, "\ufeff1", `"\"`} {
+	for _, text := range []string{`{"a": [1, -2.5e+3, true, null, "x\u00e9\n"]}`, `"\ud800"`, `[1,]`, `{"a":1,"a":2}`, ` 1 `, `nul`, `"` + "\x7f\u2028" + `"`, `-`, `1.`, "\ufeff1", `{"a"}`, `"\"`} {
 		f.Add([]byte(text))
 	}
 	onPurpose := map[string]bool{"not-unicode": true, "duplicate-key": true, "too-deep": true}
