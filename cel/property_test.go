@@ -21,6 +21,7 @@ func TestTable(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		c, r, p, e := drawContract(t), drawRequest(t), drawPrincipal(t), drawEstimate(t)
+		require(t, c, r)
 		program, ds := cel.Compile(c)
 		if ds.HasErrors() {
 			t.Fatal(ds)
@@ -184,14 +185,14 @@ func accepts(have, required any) bool {
 func same(a, b any) bool { return reflect.DeepEqual(a, b) }
 
 var interesting = []contracts.Decimal{0, 1, -1, 500_000, 1_000_000, 2_000_000, 999_999, 3 << 40, 8_589_934_592_000_000, 8_589_934_592_000_001, 8_589_934_591_999_999, -8_589_934_592_000_001,
-	999_999_999_999_999_999, 1_000_000_000_000_000_000, 999_999_999_999_999_998, -1_000_000_000_000_000_000}
+	8_589_934_593_000_001, 9_000_000_000_123_457, 17_179_869_184_000_003, 40_000_000_000_999_999, -12_345_678_901_234_567, 999_999_999_999_999_999, 1_000_000_000_000_000_000, 999_999_999_999_999_998, -1_000_000_000_000_000_000}
 
 func drawDecimal(t *rapid.T) contracts.Decimal {
 	return rapid.OneOf(rapid.SampledFrom(interesting), rapid.Map(rapid.Int64Range(-int64(contracts.MaxDecimal), int64(contracts.MaxDecimal)), func(n int64) contracts.Decimal { return contracts.Decimal(n) })).Draw(t, "decimal")
 }
 
 func drawValue(t *rapid.T, depth int) any {
-	kinds := 6
+	kinds := 8
 	if depth == 0 {
 		kinds = 3
 	}
@@ -208,7 +209,7 @@ func drawValue(t *rapid.T, depth int) any {
 			list[i] = drawValue(t, depth-1)
 		}
 		return list
-	case 4: // a range, mostly
+	case 4, 5, 6: // a range, mostly
 		m := map[string]any{}
 		for _, key := range rapid.SliceOfN(rapid.SampledFrom([]string{"min", "max", "min", "max", "unit"}), 0, 2).Draw(t, "bounds") {
 			m[key] = any(drawDecimal(t))
@@ -307,6 +308,68 @@ func drawRequest(t *rapid.T) *contracts.Request {
 	return r
 }
 
+// require makes some of what the request requires of a contract be near to what it offers: values drawn apart are seldom equal, within or among.
+func require(t *rapid.T, c *contracts.Contract, r *contracts.Request) {
+	near := func(offered any) any {
+		switch v := offered.(type) {
+		case contracts.Decimal:
+			return v + contracts.Decimal(rapid.IntRange(-1, 1).Draw(t, "off"))
+		case []any:
+			switch rapid.IntRange(0, 3).Draw(t, "of the list") {
+			case 0:
+				return v
+			case 1:
+				return append(slices.Clone(v), drawValue(t, 0))
+			default:
+				if len(v) > 0 {
+					return rapid.SampledFrom(v).Draw(t, "element")
+				}
+			}
+		case map[string]any:
+			for _, bound := range []string{"min", "max"} {
+				if d, ok := v[bound].(contracts.Decimal); ok && rapid.Bool().Draw(t, bound) {
+					return d + contracts.Decimal(rapid.IntRange(-1, 1).Draw(t, "off"))
+				}
+			}
+		}
+		return offered
+	}
+	for _, capability := range c.Capabilities {
+		if rapid.Bool().Draw(t, "near parameters") {
+			required := map[string]contracts.Value{}
+			for _, name := range slices.Sorted(maps.Keys(capability.Parameters)) {
+				if rapid.Bool().Draw(t, "required") {
+					required[name] = contracts.Value{V: near(capability.Parameters[name].V)}
+				}
+			}
+			r.Requirements.CapabilityParameters[capability.Type] = required
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Guarantees)) {
+		g := c.Guarantees[name]
+		if b := (contracts.Bounds{}); rapid.Bool().Draw(t, "near guarantee") {
+			if g.Min != nil {
+				d := near(*g.Min).(contracts.Decimal)
+				b.Min = &d
+			}
+			if g.Max != nil {
+				d := near(*g.Max).(contracts.Decimal)
+				b.Max = &d
+			}
+			if g.Equals != nil {
+				b.Equals = &contracts.Value{V: near(g.Equals.V)}
+			}
+			r.Requirements.Guarantees[name] = b
+		}
+	}
+	if rapid.Bool().Draw(t, "near attributes") {
+		r.Requirements.Attributes = map[string]contracts.Value{}
+		for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
+			r.Requirements.Attributes[name] = contracts.Value{V: near(c.Attributes[name].V)}
+		}
+	}
+}
+
 func drawEstimate(t *rapid.T) contracts.ServiceEstimate {
 	return contracts.ServiceEstimate{CostMicroUSD: rapid.Int64Range(0, 4).Draw(t, "cost"), LatencyMS: drawInt(t, "latency")}
 }
@@ -319,7 +382,7 @@ func TestDecimals(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawDecimal(t), drawDecimal(t)
-		if rapid.Bool().Draw(t, "near") {
+		if rapid.IntRange(0, 3).Draw(t, "near") > 0 {
 			b = max(-contracts.MaxDecimal, min(contracts.MaxDecimal, a+contracts.Decimal(rapid.IntRange(-2, 2).Draw(t, "difference"))))
 		}
 		order := big.NewRat(int64(a), contracts.Micro).Cmp(big.NewRat(int64(b), contracts.Micro))
