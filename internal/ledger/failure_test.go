@@ -19,15 +19,13 @@ import (
 
 // TestFailedCommit fails one commit: every caller of the group learns it, nothing is visible, and the next goes on with the same index.
 func TestFailedCommit(t *testing.T) {
-	var g *gate
-	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store {
-		g = newGate(&storetest.Failing{Store: s, Fail: func(n int64) storetest.Failure {
+	l, g := newGated(t, ledger.Options{}, func(s store.Store) store.Store {
+		return &storetest.Failing{Store: s, Fail: func(n int64) storetest.Failure {
 			if n == 2 {
 				return storetest.Before
 			}
 			return storetest.None
-		}})
-		return g
+		}}
 	})
 	g.pass <- struct{}{}
 	mustAppend(t, l, entry("a", "first"))
@@ -128,8 +126,7 @@ func TestTwoLedgers(t *testing.T) {
 
 // TestExistsAlone queues a decision that is there already among new ones: it fails alone.
 func TestExistsAlone(t *testing.T) {
-	var g *gate
-	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store { g = newGate(s); return g })
+	l, g := newGated(t, ledger.Options{}, nil)
 	for range 10 {
 		g.pass <- struct{}{}
 	}

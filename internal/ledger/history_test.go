@@ -1,10 +1,12 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/storetest"
-	"pgregory.net/rapid"
 )
 
 func attempt(tenant, intent, service string, n int) ledger.Entry {
@@ -21,83 +22,47 @@ func attempt(tenant, intent, service string, n int) ledger.Entry {
 	return e
 }
 
-// historyAt is the definition, read out of spec/calculus.md, section 4, RL: all attempts, in log order.
-func historyAt(attempts []store.Attempt, at time.Time) map[string]contracts.History {
-	byService := map[string][]store.Attempt{}
-	for _, a := range attempts {
-		if at.Sub(a.Time) <= 30*24*time.Hour {
-			byService[a.Service] = append(byService[a.Service], a)
+// TestHistoryAfterRestart appends attempts of several windows, with times that don't follow log order, and asks for rows before and after a restart: they are the same, at moments that count some of the attempts and at such that count none.
+func TestHistoryAfterRestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caio.db")
+	s := openStore(t, path)
+	l := openLedger(t, s, ledger.Options{})
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 4 {
+		entries := make([]ledger.Entry, 700)
+		for i := range entries {
+			e := attempt([]string{"a", "b"}[random.IntN(2)], []string{"chat", "embeddings"}[random.IntN(2)], []string{"s", "t"}[random.IntN(2)], i)
+			e.Attempt.Time = epoch.Add(time.Duration(random.IntN(1000)) * time.Hour)
+			e.Attempt.OK = random.IntN(4) > 0
+			entries[i] = e
 		}
+		mustAppend(t, l, entries...)
 	}
-	rows := map[string]contracts.History{}
-	for service, of := range byService {
-		var latencies []int64
-		of = of[max(0, len(of)-500):]
-		for _, a := range of {
-			if a.OK {
-				latencies = append(latencies, a.LatencyMS)
-			}
-		}
-		row := contracts.History{N: int64(len(of)), OK: int64(len(latencies))}
-		slices.Sort(latencies)
-		for i, latency := range latencies { // the first that at least 95 of 100 are not above
-			if 100*(i+1) >= 95*len(latencies) {
-				row.P95 = max(1, latency)
-				break
-			}
-		}
-		rows[service] = row
-	}
-	return rows
-}
-
-// TestHistoryAt appends attempts whose times follow log order, or don't, asks between them for rows at many moments, and again after a restart.
-func TestHistoryAt(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		path := filepath.Join(t.TempDir(), "caio.db")
-		s := openStore(t, path)
-		l := openLedger(t, s, ledger.Options{})
-		defer func() { l.Close(); s.Close() }()
-		var all []store.Attempt
-		inOrder := rapid.Bool().Draw(rt, "times in log order")
-		step := rapid.SampledFrom([]time.Duration{time.Second, time.Hour}).Draw(rt, "step")
-		check := func() {
-			for range 6 {
-				at := epoch.Add(30*24*time.Hour + time.Duration(rapid.IntRange(-10, 3000).Draw(rt, "at"))*step)
-				want := historyAt(all, at)
-				got := l.HistoryAt("a", "chat", at)
-				if len(got) != len(want) || len(got) > 0 && !reflect.DeepEqual(got, want) {
-					rt.Fatalf("%d attempts, at %s:\n got %v\nwant %v", len(all), at, got, want)
+	rows := func() map[string]map[string]contracts.History {
+		all := map[string]map[string]contracts.History{}
+		for hours := 0; hours <= 1750; hours += 50 {
+			for _, tenant := range []string{"a", "b"} {
+				for _, intent := range []string{"chat", "embeddings"} {
+					all[fmt.Sprint(tenant, intent, hours)] = maps.Clone(l.HistoryAt(tenant, intent, epoch.Add(time.Duration(hours)*time.Hour)))
 				}
 			}
 		}
-		for batch := range rapid.IntRange(1, 5).Draw(rt, "batches") {
-			size := rapid.IntRange(1, 600).Draw(rt, "size")
-			service := rapid.SampledFrom([]string{"s", "s", "s", "t"}).Draw(rt, "service")
-			latencies := rapid.Uint64().Draw(rt, "latencies")
-			entries := make([]ledger.Entry, size)
-			for i := range entries {
-				moment := len(all)
-				if !inOrder {
-					moment = int(latencies>>7+uint64(i)*2654435761) % 2500
-				}
-				e := attempt("a", "chat", service, i)
-				e.Attempt.Time = epoch.Add(time.Duration(moment) * step)
-				e.Attempt.LatencyMS = int64((latencies + uint64(i)*40503) % 97)
-				e.Attempt.OK = latencies>>(i%64)&1 == 1
-				entries[i] = e
-				all = append(all, *e.Attempt)
-			}
-			mustAppend(t, l, entries...)
-			mustAppend(t, l, attempt("a", "other", "s", batch), attempt("b", "chat", "s", batch))
-			check()
-		}
-		l.Close()
-		s.Close()
-		s = openStore(t, path)
-		l = openLedger(t, s, ledger.Options{})
-		check()
-	})
+		return all
+	}
+	before := rows()
+	if first, last := before["achat0"]["s"], before["achat1750"]["s"]; first.N < 300 || last.N != 0 {
+		t.Fatalf("rows of %d and %d attempts: this shows nothing", first.N, last.N)
+	}
+	if err := errors.Join(l.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path)
+	defer s.Close()
+	l = openLedger(t, s, ledger.Options{})
+	defer l.Close()
+	if after := rows(); !reflect.DeepEqual(after, before) {
+		t.Errorf("rows before the restart %v\nafter it %v", before, after)
+	}
 }
 
 func TestHistoryRows(t *testing.T) {

@@ -117,6 +117,20 @@ func newGate(s store.Store) *gate {
 	return &gate{s, make(chan int, 100), make(chan struct{}, 100)}
 }
 
+// newGated is a ledger on a gate, which is opened for good when the test ends.
+func newGated(t *testing.T, o ledger.Options, wrap func(store.Store) store.Store) (*ledger.Ledger, *gate) {
+	var g *gate
+	l := newLedger(t, o, func(s store.Store) store.Store {
+		if wrap != nil {
+			s = wrap(s)
+		}
+		g = newGate(s)
+		return g
+	})
+	t.Cleanup(func() { close(g.pass) })
+	return l, g
+}
+
 func (g *gate) Commit(ctx context.Context, b *store.Batch) error {
 	g.entered <- len(b.Entries)
 	<-g.pass
@@ -168,8 +182,7 @@ func TestAppendConcurrently(t *testing.T) {
 
 // TestGroups holds the writer in one commit while calls queue: they go into the next one together, up to MaxGroup.
 func TestGroups(t *testing.T) {
-	var g *gate
-	l := newLedger(t, ledger.Options{MaxGroup: 8}, func(s store.Store) store.Store { g = newGate(s); return g })
+	l, g := newGated(t, ledger.Options{MaxGroup: 8}, nil)
 	var group sync.WaitGroup
 	send := func(n int) {
 		for i := range n {
@@ -203,8 +216,7 @@ func TestGroups(t *testing.T) {
 
 // TestCancel ends the contexts of a call that is being written and of one that waits: the first is appended and reported, the second is not appended.
 func TestCancel(t *testing.T) {
-	var g *gate
-	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store { g = newGate(s); return g })
+	l, g := newGated(t, ledger.Options{}, nil)
 	type result struct {
 		indices []int64
 		err     error

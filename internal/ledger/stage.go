@@ -10,24 +10,16 @@ import (
 
 // group is the calls of one transaction, and what they write.
 type group struct {
-	calls   []*call
-	later   []*call // wait for the answer of a call of this group
-	batch   store.Batch
-	logs    map[string]int // tenant -> position in batch.Logs
-	answers map[answerKey]bool
+	calls []*call
+	batch store.Batch
+	logs  map[string]int // tenant -> position in batch.Logs
 }
-
-type answerKey struct{ tenant, key, call string }
 
 // stage gives indices to the entries of the calls and makes the batch. A call that can't be written is answered here and left out.
 func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
-	g := &group{logs: map[string]int{}, answers: map[answerKey]bool{}}
+	g := &group{logs: map[string]int{}}
 	for _, c := range calls {
-		repeated, err := l.checkAnswers(ctx, g, c)
-		if repeated {
-			g.later = append(g.later, c)
-			continue
-		}
+		err := l.checkAnswers(ctx, c)
 		if err == nil {
 			err = l.openLogs(g, c)
 		}
@@ -40,29 +32,25 @@ func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
 	return g
 }
 
-// checkAnswers looks for earlier answers to the idempotency keys of the call: stored ones are an error, and `repeated` says that one is being written with this group.
-func (l *Ledger) checkAnswers(ctx context.Context, g *group, c *call) (repeated bool, err error) {
+// checkAnswers looks for earlier answers to the idempotency keys of the call. Two calls of one group with the same key are none of its business: the store refuses the second, and then it is written alone.
+func (l *Ledger) checkAnswers(ctx context.Context, c *call) error {
 	for i := range c.entries {
 		a := c.entries[i].Answer
 		if a == nil {
 			continue
 		}
-		key := answerKey{c.entries[i].Tenant, a.Key, a.Call}
-		if g.answers[key] {
-			return true, nil
-		}
-		first, err := l.store.Answer(ctx, key.tenant, key.key, key.call)
+		first, err := l.store.Answer(ctx, c.entries[i].Tenant, a.Key, a.Call)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 		case err != nil:
-			return false, fmt.Errorf("ledger: nothing was appended, the store failed: %w", err)
+			return fmt.Errorf("ledger: nothing was appended, the store failed: %w", err)
 		case first.Request != a.Request:
-			return false, ErrKeyReused
+			return ErrKeyReused
 		default:
-			return false, &Repeated{First: first}
+			return &Repeated{First: first}
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // openLogs sees to it that the batch has a head for every log that the call writes to.
@@ -143,7 +131,6 @@ func (g *group) addRows(e *Entry, index int64) {
 		b.Revocations = append(b.Revocations, *e.Grant)
 	}
 	if a := e.Answer; a != nil {
-		g.answers[answerKey{e.Tenant, a.Key, a.Call}] = true
 		b.Answers = append(b.Answers, store.Answer{Tenant: e.Tenant, Key: a.Key, Call: a.Call, Request: a.Request, Status: a.Status, Body: a.Body, Index: index})
 	}
 }

@@ -56,9 +56,6 @@ func (l *Ledger) writeGroup(calls []*call) {
 	if len(g.calls) > 0 {
 		l.commit(ctx, g)
 	}
-	for _, c := range g.later {
-		l.writeGroup([]*call{c})
-	}
 }
 
 // commit writes the group. Where one of its calls writes something that exists, they are written one by one, so that it fails alone.
