@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -42,6 +43,12 @@ type CanonicalText []byte
 
 // MarshalJSON is the text itself.
 func (t CanonicalText) MarshalJSON() ([]byte, error) { return t, nil }
+
+// UnmarshalJSON keeps the text.
+func (t *CanonicalText) UnmarshalJSON(text []byte) error {
+	*t = bytes.Clone(text)
+	return nil
+}
 
 // AnswerService is the chosen service and how it is called.
 type AnswerService struct {

@@ -124,7 +124,7 @@ func (s *Server) report(c *call, id string, body []byte, again *repeat) (answer 
 // readOutcome reads a report and holds it against what the decision's request required.
 func readOutcome(body []byte, d *verify.Document) (*OutcomeReport, error) {
 	var r OutcomeReport
-	found, err := decode(body, int64(len(body)), &r)
+	found, err := decode(body, contracts.MaxRequestBytes, &r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,323 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+)
+
+// endpoint is a call of the API with an address and a body that make it succeed for whom it is open to.
+type endpoint struct {
+	method, path string
+	body         string
+	media        string
+	status       int // of success
+	roles        string
+}
+
+const (
+	anyone = ""
+	known  = "app author auditor approver operator"
+)
+
+// endpoints are all there are, written down a second time: what a role may do is a promise, not an accident of the routes.
+// {service}, {digest} and {decision} stand for ids of the tenant that is asked about.
+func endpoints() []endpoint {
+	return []endpoint{
+		{"POST", "/v1/decisions", embed, "", 200, "app operator"},
+		{"POST", "/v1/orchestrate", embed, "", 200, "app operator"},
+		{"POST", "/orchestrate", embed, "", 200, "app operator"},
+		{"POST", "/v1/decisions/batch", `{"requests": [` + embed + `]}`, "", 200, "app operator"},
+		{"POST", "/v1/decisions/explain", embed, "", 200, "author auditor operator"},
+		{"GET", "/v1/decisions", "", "", 200, "app auditor operator"},
+		{"GET", "/v1/decisions/{decision}", "", "", 200, "app auditor operator"},
+		{"GET", "/trace/{decision}", "", "", 200, "app auditor operator"},
+		{"GET", "/v1/decisions/{decision}/document", "", "", 200, "auditor operator"},
+		{"GET", "/v1/decisions/{decision}/statement", "", "", 200, "app auditor operator"},
+		{"GET", "/v1/decisions/{decision}/evidence", "", "", 200, "auditor operator"},
+		{"POST", "/v1/decisions/{decision}/outcome", `{"status": "succeeded", "latency_ms": 5}`, "", 201, "app operator"},
+		{"PUT", "/v1/services/{service}", contract("{service}", "eu", ""), "application/yaml", 200, "author operator"},
+		{"POST", "/register-service", contract("{service}", "eu", ""), "application/yaml", 200, "author operator"},
+		{"GET", "/v1/services", "", "", 200, "author auditor approver operator"},
+		{"GET", "/services", "", "", 200, "author auditor approver operator"},
+		{"GET", "/v1/services/{service}", "", "", 200, "author auditor approver operator"},
+		{"DELETE", "/v1/services/{service}", "", "", 204, "author operator"},
+		{"GET", "/v1/services/{service}/versions", "", "", 200, "author auditor approver operator"},
+		{"PUT", "/v1/services/{service}/attestation", `{"contract": "{digest}", "level": "audited", "reason": "looked"}`, "", 200, "approver operator"},
+		{"PUT", "/v1/services/{service}/grants", `{"tenants": ["beta"], "reason": "shared"}`, "", 200, "approver operator"},
+		{"POST", "/v1/contracts/validate", contract("x", "eu", ""), "application/yaml", 200, "author operator"},
+		{"GET", "/v1/contracts/schema", "", "", 200, known},
+		{"GET", "/v1/bundles", "", "", 200, "author auditor approver operator"},
+		{"GET", "/v1/settings", "", "", 200, "author auditor approver operator"},
+		{"GET", "/metrics", "", "", 200, "operator"},
+		{"GET", "/.well-known/jwks.json", "", "", 200, anyone},
+		{"GET", "/livez", "", "", 200, anyone},
+		{"GET", "/readyz", "", "", 200, anyone},
+		{"GET", "/health", "", "", 200, anyone},
+		{"GET", "/openapi.json", "", "", 200, anyone},
+		{"GET", "/docs", "", "", 200, anyone},
+	}
+}
+
+// ids of something that a tenant has.
+type ids struct{ service, digest, decision string }
+
+func (e endpoint) at(x ids) endpoint {
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision)
+	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
+	return e
+}
+
+func (i *installation) send(e endpoint, token string) reply {
+	media := e.media
+	if media == "" {
+		media = "application/json"
+	}
+	return i.call(e.method, e.path, token, e.body, "Content-Type", media)
+}
+
+// prepare gives a tenant a service of its own and a decision for it.
+func (i *installation) prepare(tenant, service string) ids {
+	token := i.token(tenant, auth.Operator)
+	r := i.register(token, contract(service, "eu", ""))
+	a := i.decide(token, embed)
+	return ids{service, r.Contract, a.DecisionID}
+}
+
+func TestEveryRouteIsInTheTable(t *testing.T) {
+	i := start(t)
+	var document struct {
+		Paths map[string]map[string]struct {
+			Roles []string `json:"x-caio-roles"`
+		}
+	}
+	i.call("GET", "/openapi.json", "", "").into(t, &document)
+	described := map[string][]string{}
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			described[strings.ToUpper(method)+" "+path] = o.Roles
+		}
+	}
+	placeholders := strings.NewReplacer("{service}", "{id}", "{decision}", "{id}")
+	for _, e := range endpoints() {
+		name := e.method + " " + placeholders.Replace(e.path)
+		roles, ok := described[name]
+		if !ok {
+			t.Errorf("%s is not described", name)
+		}
+		want := strings.Fields(e.roles)
+		slices.Sort(want)
+		slices.Sort(roles)
+		if !slices.Equal(roles, want) {
+			t.Errorf("%s: described for %v, expected for %v", name, roles, want)
+		}
+		delete(described, name)
+	}
+	for name := range described {
+		t.Errorf("%s is in no test", name)
+	}
+}
+
+// INV-CAIO-SEC-0002: all roles by all endpoints.
+func TestRoles(t *testing.T) {
+	i := start(t)
+	i.register(i.token("default", auth.Operator), contract("eu", "eu", ""))
+	tried := 0
+	for _, e := range endpoints() {
+		for _, role := range auth.Roles() {
+			x := i.prepare("default", "s-"+string(role)) // anew, since calls change things
+			e := e.at(x)
+			r := i.send(e, i.token("default", role))
+			allowed := e.roles == anyone || slices.Contains(strings.Fields(e.roles), string(role))
+			switch {
+			case allowed && r.status != e.status:
+				t.Errorf("%s %s as %s: %d %s", e.method, e.path, role, r.status, r.body)
+			case !allowed && (r.status != http.StatusForbidden || r.problem() != "forbidden"):
+				t.Errorf("%s %s as %s: %d, must be forbidden", e.method, e.path, role, r.status)
+			}
+			tried++
+		}
+		if e.roles == anyone {
+			continue
+		}
+		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f"})
+		if r := i.send(e, ""); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" || r.problem() != "unauthenticated" {
+			t.Errorf("%s %s without a token: %d %s", e.method, e.path, r.status, r.body)
+		}
+		for _, roles := range [][]auth.Role{nil, {"stranger"}, {"Operator"}} {
+			if r := i.send(e, i.token("default", roles...)); r.status != http.StatusForbidden {
+				t.Errorf("%s %s as %v: %d", e.method, e.path, roles, r.status)
+			}
+		}
+	}
+	if tried < 150 {
+		t.Fatalf("only %d combinations were tried", tried)
+	}
+}
+
+func TestFullDetailOfAPastDecisionIsForAuditors(t *testing.T) {
+	i := start(t)
+	x := i.prepare("default", "eu")
+	for role, status := range map[auth.Role]int{auth.App: 403, auth.Auditor: 200} {
+		if r := i.call("GET", "/v1/decisions/"+x.decision+"?detail=full", i.token("default", role), ""); r.status != status {
+			t.Errorf("%s: %d %s", role, r.status, r.body)
+		}
+	}
+}
+
+// INV-CAIO-SEC-0004: every endpoint, every id of another tenant. What is another's is answered exactly like what is not there.
+func TestTenants(t *testing.T) {
+	i := start(t)
+	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f"}
+	i.prepare("beta", "theirs")
+	before := i.everything("acme")
+	beta := i.token("beta", auth.Roles()...)
+	tried := 0
+	for _, e := range endpoints() {
+		if !strings.Contains(e.path, "{") {
+			continue
+		}
+		if e.method == "PUT" && e.media != "" {
+			continue // an id of one's own choice
+		}
+		other, none := i.send(e.at(mine), beta), i.send(e.at(absent), beta)
+		want := http.StatusNotFound
+		if strings.HasSuffix(e.path, "/attestation") || strings.HasSuffix(e.path, "/grants") {
+			want = http.StatusForbidden // beta's people are not the installation's
+		}
+		if other.status != want || none.status != want || string(other.body) != string(none.body) {
+			t.Errorf("%s %s: another's %d %s, absent %d %s", e.method, e.path, other.status, other.body, none.status, none.body)
+		}
+		tried++
+	}
+	if tried < 10 {
+		t.Fatalf("only %d endpoints were tried", tried)
+	}
+	for _, path := range []string{"/v1/services", "/services", "/v1/decisions", "/v1/decisions?service=ours", "/v1/bundles", "/v1/settings"} {
+		if r := i.call("GET", path, beta, ""); r.status != 200 || strings.Contains(string(r.body), "ours") || strings.Contains(string(r.body), mine.decision) || strings.Contains(string(r.body), "acme") {
+			t.Errorf("%s shows another tenant's: %s", path, r.body)
+		}
+	}
+	var a server.Answer
+	i.call("POST", "/v1/decisions?detail=full", beta, embed).into(t, &a)
+	if a.Service == nil || a.Service.ID != "theirs" || strings.Contains(string(a.Document), "ours") || strings.Contains(string(a.Document), "acme") {
+		t.Errorf("another's service takes part: %s", a.Document)
+	}
+	// The same id in both tenants is two services.
+	i.register(beta, contract("ours", "us", "tags: [beta]\n"))
+	if after := i.everything("acme"); after != before {
+		t.Errorf("another tenant changed something:\nbefore %s\nafter  %s", before, after)
+	}
+}
+
+// everything that the store holds of a tenant, in short.
+func (i *installation) everything(tenant string) string {
+	ctx := context.Background()
+	entries, err := i.store.Entries(ctx, tenant, 0, 1000)
+	must(i.t, err)
+	events, err := i.store.Events(ctx, tenant, 0, 1<<40)
+	must(i.t, err)
+	page, err := i.store.Search(ctx, tenant, store.Query{Limit: 100})
+	must(i.t, err)
+	text, err := json.Marshal([]any{entries, events, page})
+	must(i.t, err)
+	return string(text)
+}
+
+// INV-CAIO-SEC-0001: no decision without a valid token or key. The forgeries themselves are package auth's to test.
+func TestTokensOverHTTP(t *testing.T) {
+	i := start(t)
+	good := i.token("default", auth.Operator)
+	stranger := start(t).token("default", auth.Operator) // signed by another installation, under the same issuer's name
+	expired, err := i.issuer.Token(contracts.Principal{Tenant: "default", Subject: "x", Roles: []string{"operator"}}, time.Now().Add(-time.Hour), time.Minute)
+	must(t, err)
+	parts := strings.Split(good, ".")
+	for name, token := range map[string]string{
+		"none": parts[0] + "." + parts[1] + ".", "stranger": stranger, "expired": expired, "truncated": good[:len(good)-10], "rubbish": "rubbish",
+		"unknown key": auth.APIKeyPrefix + strings.Repeat("A", 43), "huge": strings.Repeat("A", auth.MaxTokenBytes+1),
+	} {
+		r := i.call("POST", "/v1/decisions", token, embed)
+		if r.status != http.StatusUnauthorized || r.problem() != "unauthenticated" || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Bearer ") {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+		if strings.Contains(string(r.body), token) || strings.Contains(i.logs.String(), token) {
+			t.Errorf("%s: the token is repeated", name)
+		}
+	}
+	if logs, err := i.store.Logs(context.Background()); err != nil || len(logs) != 0 {
+		t.Errorf("callers who are not known left a trace: %v %v", logs, err)
+	}
+	if r := i.call("POST", "/v1/decisions", good, embed); r.status != 200 {
+		t.Errorf("good: %d %s", r.status, r.body)
+	}
+}
+
+func TestAPIKeysOfTheStore(t *testing.T) {
+	var key string
+	i := start(t, withStore(func(s store.Store) store.Store {
+		var hash [32]byte
+		var err error
+		key, hash, err = auth.NewAPIKey(strings.NewReader(strings.Repeat("k", 32)))
+		must(t, err)
+		bearer, err := auth.EncodeBearer(contracts.Principal{Tenant: "acme", Subject: "ci", Roles: []string{"app"}}, time.Time{})
+		must(t, err)
+		must(t, s.Commit(context.Background(), &store.Batch{APIKeys: []store.APIKey{{Tenant: "acme", ID: "ci", Hash: hash, Principal: bearer, Created: time.Now()}}}))
+		return s
+	}))
+	r := i.call("POST", "/v1/decisions?detail=full", key, embed)
+	var a struct {
+		Document struct {
+			Tenant    string
+			Principal struct{ Method, Issuer string }
+		}
+	}
+	r.into(t, &a)
+	if r.status != 200 || a.Document.Tenant != "acme" || a.Document.Principal.Method != auth.MethodAPIKey || a.Document.Principal.Issuer != "caio" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := i.call("GET", "/v1/services", key, ""); r.status != 403 {
+		t.Errorf("beyond its roles: %d", r.status)
+	}
+}
+
+func TestDiagnosticListener(t *testing.T) {
+	i := start(t)
+	i.decide(i.token("default", auth.App), embed)
+	for path, want := range map[string]string{"/metrics": `caio_decisions_total{outcome="denied",stage="match"} 1`, "/health": `"status":"ok"`, "/livez": `"status":"ok"`} {
+		w := newRecorder()
+		r, err := http.NewRequest("GET", path, nil)
+		must(t, err)
+		i.server.DiagnosticHandler().ServeHTTP(w, r)
+		if w.status != 200 || !strings.Contains(w.text.String(), want) {
+			t.Errorf("%s: %d %s", path, w.status, w.text.String())
+		}
+	}
+	w := newRecorder()
+	r, err := http.NewRequest("GET", "/v1/decisions", nil)
+	must(t, err)
+	if i.server.DiagnosticHandler().ServeHTTP(w, r); w.status != 404 {
+		t.Errorf("the API is on the diagnostic listener: %d", w.status)
+	}
+}
+
+type recorder struct {
+	header http.Header
+	status int
+	text   strings.Builder
+}
+
+func newRecorder() *recorder                    { return &recorder{header: http.Header{}, status: 200} }
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) { return r.text.Write(p) }
+func (r *recorder) String() string              { return fmt.Sprint(r.status, r.text.String()) }

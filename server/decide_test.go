@@ -1,0 +1,281 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/replay"
+)
+
+func TestTheLeastRequest(t *testing.T) {
+	i := start(t)
+	author, app := i.token("default", auth.Author), i.token("default", auth.App)
+	i.register(author, contract("eu", "eu", "guarantees:\n  latency: {max: 40}\n"))
+	i.register(author, contract("us", "us", ""))
+	a := i.decide(app, `{"intent": {"type": "embeddings"}, "data": {"labels": ["pii"]}}`)
+	if a.Outcome != verify.Routed || a.Service == nil || a.Service.ID != "eu" || a.Service.Version != "1.0.0" || a.Service.Name != "Service eu" || a.Route != contracts.External || a.Denied != nil || a.Document != nil {
+		t.Fatalf("%+v", a)
+	}
+	if api, _ := json.Marshal(a.Service.API); string(api) != `{"base_url":"https://eu.example","protocol":"http"}` {
+		t.Errorf("api: %s", api)
+	}
+	if text, _ := json.Marshal(a.Guarantees); string(text) != `{"latency":{"max":40}}` {
+		t.Errorf("guarantees: %s", text)
+	}
+	if a.Index == nil || a.Links.Document != "/v1/decisions/"+a.DecisionID+"/document" || a.Links.Evidence != "/v1/decisions/"+a.DecisionID+"/evidence" || strings.Count(a.Statement, ".") != 2 {
+		t.Errorf("%+v", a)
+	}
+	if all := strings.Join(a.Reasons, "\n"); !strings.Contains(all, "us was rejected at stage policy: GDPR-44: us keeps data in us.") {
+		t.Errorf("reasons: %s", all)
+	}
+}
+
+func TestDenials(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	for _, c := range []struct {
+		name, contract, request, stage string
+		want                           server.Violated
+	}{
+		{"nothing registered", "", embed, "match", server.Violated{}},
+		{"policy", contract("us", "us", ""), `{"intent": {"type": "embeddings"}, "data": {"labels": ["pii"]}}`, "policy",
+			server.Violated{Service: "us", ID: "GDPR-44", Reason: "us keeps data in us", Remedy: "Choose a service in the EU."}},
+		{"match", "", `{"intent": {"type": "chat"}}`, "match", server.Violated{Service: "us", ID: "capability"}},
+		{"bounds", "", `{"intent": {"type": "embeddings"}, "limits": {"max_cost_usd": 0.0001}}`, "bounds", server.Violated{Service: "us", ID: "bounds.cost"}},
+		{"author's predicate", contract("us", "us", "predicates:\n  - {id: tiny, expr: request.estimate.units <= 2, message: at most two inputs}\n"),
+			`{"intent": {"type": "embeddings"}, "estimate": {"units": 3}}`, "match", server.Violated{Service: "us", ID: "tiny", Reason: "not so: at most two inputs [request.estimate.units <= 2]"}},
+	} {
+		if c.contract != "" {
+			i.register(all, c.contract)
+		}
+		a := i.decide(all, c.request)
+		if a.Outcome != verify.Denied || a.Service != nil || a.Route != "" || a.Guarantees != nil || a.Denied == nil || string(a.Denied.Stage) != c.stage || len(a.Reasons) == 0 {
+			t.Errorf("%s: %+v", c.name, a)
+			continue
+		}
+		if c.want.Service == "" {
+			continue
+		}
+		if len(a.Denied.Violations) != 1 {
+			t.Errorf("%s: %+v", c.name, a.Denied)
+			continue
+		}
+		got := a.Denied.Violations[0]
+		if got.Service != c.want.Service || got.ID != c.want.ID || got.Reason == "" || got.Remedy == "" || c.want.Reason != "" && got.Reason != c.want.Reason || c.want.Remedy != "" && got.Remedy != c.want.Remedy {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}
+
+func TestDetail(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("eu", "eu", ""))
+	read := func(detail string) server.Answer {
+		var a server.Answer
+		r := i.call("POST", "/v1/decisions?detail="+detail, all, embed)
+		r.into(t, &a)
+		return a
+	}
+	if a := read("none"); a.Service == nil || a.Statement != "" || a.Reasons != nil || a.Document != nil || a.Index == nil {
+		t.Errorf("none: %+v", a)
+	}
+	if a := read("brief"); a.Statement == "" || a.Document != nil {
+		t.Errorf("brief: %+v", a)
+	}
+	r := i.call("POST", "/v1/decisions?detail=full", all, embed)
+	var full struct {
+		Document   verify.Document `json:"document"`
+		DecisionID string          `json:"decision_id"`
+	}
+	r.into(t, &full)
+	if full.Document.DecisionID != full.DecisionID || full.Document.Candidates[0].Score == nil {
+		t.Errorf("full: %s", r.body)
+	}
+	for _, wrong := range []string{"?detail=most", "?detial=full", "?detail=full&detail=none", "?detail=%zz"} {
+		if r := i.call("POST", "/v1/decisions"+wrong, all, embed); r.status != 400 || r.problem() != "invalid-parameter" {
+			t.Errorf("%s: %d %s", wrong, r.status, r.body)
+		}
+	}
+}
+
+func TestOrchestrate(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("eu", "eu", ""))
+	for _, path := range []string{"/v1/orchestrate", "/orchestrate"} {
+		for _, body := range []string{embed, `{"execute": false, "intent": {"type": "embeddings"}}`} {
+			if r := i.call("POST", path, all, body); r.status != 200 {
+				t.Errorf("%s %s: %d %s", path, body, r.status, r.body)
+			}
+		}
+		if r := i.call("POST", path, all, `{"execute": true, "intent": {"type": "embeddings"}}`); r.status != 501 || r.problem() != "execution-unavailable" {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	if r := i.call("POST", "/v1/decisions", all, `{"execute": true, "intent": {"type": "embeddings"}}`); r.status != 400 {
+		t.Errorf("execute where there is only to decide: %d %s", r.status, r.body)
+	}
+}
+
+func TestBatch(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("eu", "eu", ""))
+	r := i.call("POST", "/v1/decisions/batch", all, `{"requests": [{"intent": {"type": "embeddings"}},
+ {"intent": {"type": "embeddings"}, "profil": "economy"}, {"intent": {"type": "chat"}}]}`)
+	var b struct {
+		Results []struct {
+			Answer  *server.Answer
+			Problem *server.Problem
+		}
+	}
+	r.into(t, &b)
+	if r.status != 200 || len(b.Results) != 3 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if a := b.Results[0].Answer; a == nil || a.Outcome != verify.Routed || a.Index == nil {
+		t.Errorf("first: %s", r.body)
+	}
+	if p := b.Results[1].Problem; p == nil || p.Code != "invalid-request" || p.Errors[0].Pointer != "/requests/1/profil" || p.Errors[0].Line != 2 {
+		t.Errorf("second: %+v", p)
+	}
+	if a := b.Results[2].Answer; a == nil || a.Outcome != verify.Denied {
+		t.Errorf("third: %s", r.body)
+	}
+	thousand := `{"requests": [` + strings.Repeat(embed+",", 999) + embed + `]}`
+	r = i.call("POST", "/v1/decisions/batch?detail=none", all, thousand)
+	r.into(t, &b)
+	seen := map[int64]bool{}
+	for _, result := range b.Results {
+		if result.Answer == nil || seen[*result.Answer.Index] {
+			t.Fatalf("%+v", result)
+		}
+		seen[*result.Answer.Index] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d decisions, not 1000", len(seen))
+	}
+	for _, wrong := range []string{`{}`, `{"requests": []}`, `[]`, `{"requests": [` + strings.Repeat(embed+",", 1000) + embed + `]}`} {
+		if r := i.call("POST", "/v1/decisions/batch", all, wrong); r.status != 400 || r.problem() != "invalid-request" {
+			t.Errorf("%.40s: %d %s", wrong, r.status, r.body)
+		}
+	}
+}
+
+// Every kind of decision, its evidence checked layer by layer, by the verifier and by the naive evaluator.
+func TestEvidenceVerifies(t *testing.T) {
+	i := start(t, withSettings(map[string]any{"core": map[string]any{"labels": []any{"salary"}}}))
+	all := i.token("default", auth.Operator)
+	eu := i.register(all, contract("eu", "eu", ""))
+	i.register(all, contract("us", "us", ""))
+	i.call("PUT", "/v1/services/eu/attestation", all, `{"contract": "`+eu.Contract+`", "level": "audited", "reason": "looked at it"}`)
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	for _, request := range []string{
+		embed, `{"intent": {"type": "chat"}}`, `{"intent": {"type": "weapons"}}`,
+		`{"intent": {"type": "embeddings", "text": "ein Satz"}, "context": {"text": "noch einer", "shareable": true}, "data": {"labels": ["pii", "salary"], "subjects": ["p-1"]}, "payload": {"input": "x"}}`,
+		`{"intent": {"type": "embeddings"}, "limits": {"max_cost_usd": 0.0001}}`,
+	} {
+		a := i.decide(all, request)
+		checkEvidence(t, i, all, a, trust)
+		var read server.Answer
+		i.call("GET", "/v1/decisions/"+a.DecisionID, all, "").into(t, &read)
+		if !reflect.DeepEqual(read, a) {
+			t.Errorf("read back:\n%+v\nfirst answered:\n%+v", read, a)
+		}
+		document := i.call("GET", a.Links.Document, all, "")
+		if document.header.Get("Content-Type") != verify.MediaType {
+			t.Errorf("document: %s", document.header)
+		}
+		if statement := i.call("GET", "/v1/decisions/"+a.DecisionID+"/statement", all, ""); string(statement.body) != a.Statement {
+			t.Errorf("statement: %s", statement.body)
+		}
+	}
+	// A changed registry does not change what old proofs show.
+	old := i.decide(all, embed)
+	i.register(all, contract("eu", "eu", "tags: [changed]\n"))
+	i.call("DELETE", "/v1/services/us", all, "")
+	checkEvidence(t, i, all, old, trust)
+}
+
+// checkEvidence demands that every layer that can be checked passes.
+func checkEvidence(t *testing.T, i *installation, token string, a server.Answer, trust verify.Trust) {
+	t.Helper()
+	r := i.call("GET", a.Links.Evidence, token, "")
+	if r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	ev, err := verify.ReadEvidence(r.body)
+	must(t, err)
+	if len(ev.Disclosures) == 0 {
+		t.Error("no disclosure came along")
+	}
+	passed := 0
+	for _, v := range append(verify.Check(ev, trust), replay.Check(context.Background(), ev, replay.Options{})...) {
+		switch v.Status {
+		case verify.Pass:
+			passed++
+		case verify.Skipped:
+		default:
+			t.Errorf("%s: %s %s %s: want %s, got %s", v.Layer, v.Status, v.Pointer, v.Reason, v.Want, v.Got)
+		}
+	}
+	if passed < 5 {
+		t.Errorf("only %d layers passed", passed)
+	}
+	without, err := verify.ReadEvidence(i.call("GET", a.Links.Evidence+"?disclosures=none", token, "").body)
+	must(t, err)
+	if len(without.Disclosures) != 0 {
+		t.Error("disclosures came along although they were not asked for")
+	}
+}
+
+func TestSeed(t *testing.T) {
+	i := start(t)
+	body := `{"intent": {"type": "embeddings"}, "seed": 7}`
+	if r := i.call("POST", "/v1/decisions", i.token("default", auth.App), body); r.status != 400 {
+		t.Errorf("without the permission: %d %s", r.status, r.body)
+	}
+	may := i.tokenOf(contracts.Principal{Tenant: "default", Subject: "x", Roles: []string{"app"}, Permissions: []string{auth.PermissionSeed}})
+	if r := i.call("POST", "/v1/decisions", may, body); r.status != 200 {
+		t.Errorf("with it: %d %s", r.status, r.body)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("eu", "eu", ""))
+	i.register(all, contract("us", "us", ""))
+	i.register(all, strings.Replace(contract("chat", "eu", ""), "type: embeddings", "type: chat", 1))
+	r := i.call("POST", "/v1/decisions/explain", i.token("default", auth.Author), `{"intent": {"type": "embeddings", "text": "canary"}, "data": {"labels": ["pii"]}}`)
+	var e server.Explanation
+	r.into(t, &e)
+	if r.status != 200 || e.Proof || e.Winner != "eu" || len(e.Services) != 3 || e.Note == "" {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	for n, stage := range []contracts.Stage{"match", "score", "policy"} {
+		if e.Services[n].Stage != stage {
+			t.Errorf("%s fell at %s, not at %s", e.Services[n].Service, e.Services[n].Stage, stage)
+		}
+	}
+	entries, err := i.store.Entries(context.Background(), "default", e.Index, 1)
+	must(t, err)
+	if len(entries) != 1 || entries[0].Type != verify.TypExplanation {
+		t.Errorf("the call is not in the log: %+v", entries)
+	}
+	var list server.DecisionList
+	i.call("GET", "/v1/decisions", all, "").into(t, &list)
+	if len(list.Decisions) != 0 {
+		t.Error("an explanation is listed as a decision")
+	}
+}
