@@ -55,6 +55,7 @@ func analyse(bundles []*Bundle, o Options) *compilation {
 	c.readData(o)
 	c.parse()
 	c.checkPackages()
+	c.checkData()
 	c.findConstraints()
 	c.compileFamilies()
 	c.compileTests()
@@ -119,7 +120,7 @@ func (c *compilation) compile(modules []*module, k *checker, able *ast.Capabilit
 // prepare makes the compiler, and all that it is to compile.
 func (c *compilation) prepare(modules []*module, k *checker, able *ast.Capabilities, extra *ast.Module) (*ast.Compiler, map[string]*ast.Module) {
 	schemas := ast.NewSchemaSet()
-	schemas.Put(ast.SchemaRootRef, simplified(k.input, 0))
+	schemas.Put(ast.SchemaRootRef, simplified(k.input))
 	parsed := c.describeData(modules, schemas)
 	for _, m := range modules {
 		parsed[m.name] = m.ast
@@ -137,7 +138,7 @@ func (c *compilation) prepare(modules []*module, k *checker, able *ast.Capabilit
 func (c *compilation) describeData(modules []*module, schemas *ast.SchemaSet) map[string]*ast.Module {
 	union := map[string]any{}
 	for _, s := range c.schemas {
-		union = united(union, simplified(s.schema, 0))
+		union = united(union, simplified(s.schema))
 	}
 	var lines []string
 	var describe func(node map[string]any, path string)

@@ -85,10 +85,28 @@ func TestCompileSeveral(t *testing.T) {
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"x/y"`)}, `b/.manifest: the root "x/y" overlaps the root "x" of the bundle a`},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `""`)}, `b/.manifest: the root "" overlaps the root "x" of the bundle a`},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("a", `"y"`)}, `a: two bundles have the name "a"`},
+		{[]*rego.Bundle{
+			bundleOf(t, "a", map[string]string{".manifest": `{"roots": ["caio/policy/x"]}`, "b/c.rego": policy("caio.policy.x", "x := 1")}),
+			bundleOf(t, "a/b", map[string]string{".manifest": `{"roots": ["caio/policy/y"]}`, "c.rego": policy("caio.policy.y", "x := 1")}),
+		}, `a/b/c.rego:1:1: two bundles have a file a/b/c.rego: Give the bundles names of which none continues another.`},
 	} {
 		_, faults := rego.Compile(c.bundles, rego.Options{})
 		if got := strings.TrimSpace(contracts.Diagnostics(faults).Error()); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
+	}
+}
+
+// TestSchemaBombs are schemas whose references multiply: they must end, and cover nothing.
+func TestSchemaBombs(t *testing.T) {
+	for name, text := range map[string]string{
+		"branches":   `{"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}, {"$ref": "#/$defs/b"}]}, "b": {"type": "object", "properties": {"x": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}}}}`,
+		"properties": `{"type": "object", "properties": {"x": {"$ref": "#"}, "y": {"$ref": "#"}, "z": {"$ref": "#"}}}`,
+		"items":      `{"type": "object", "properties": {"x": {"type": "array", "items": {"oneOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bundleOf(t, "b", map[string]string{"schema.json": text, "a.rego": policy("caio.policy.a", rule(`violation["A"] contains "x" if data`+strings.Repeat(".x", 40)+` == 1`))})
+			rego.Compile([]*rego.Bundle{b}, rego.Options{})
+		})
 	}
 }

@@ -213,6 +213,19 @@ func TestSettingsReachRules(t *testing.T) {
 	}
 }
 
+// TestPackSettings checks that the data of a pack's folder is the default of its settings.
+func TestPackSettings(t *testing.T) {
+	b := bundleOf(t, "b", map[string]string{
+		"policy/mine/mine.rego": policy("caio.policy.mine", rule(`violation["A"] contains sprintf("%v", [data.caio.settings.mine])`)),
+		"policy/mine/data.json": `{"x": 1, "y": [1]}`,
+		"schema.json":           `{"required": ["caio"], "properties": {"caio": {"required": ["settings"], "properties": {"settings": {"required": ["mine"], "properties": {"mine": {"type": "object"}}}}}}}`,
+	})
+	found, err := compiled(t, rego.Options{Settings: map[string]any{"mine": map[string]any{"x": int64(2)}}}, b).Evaluate(context.Background(), contracts.StagePolicy, input("service", contracts.Internal, 0))
+	if want := `rego:A=1 {"x": 2, "y": [1]}`; err != nil || show(found) != want {
+		t.Errorf("got %v %s, want %s", err, show(found), want)
+	}
+}
+
 // TestOrderDoesNotMatter is the law that the order of bundles, of files and of rules in different files changes nothing.
 func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

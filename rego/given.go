@@ -128,7 +128,7 @@ func placed(placement, locality any) (contracts.Placement, contracts.Locality) {
 
 // conform holds a value to the schema of the input. Of a part, required keys may be left out.
 func conform(value any, s schema, path string, complete bool) error {
-	alternatives := s.alternatives(0)
+	alternatives := s.alternatives()
 	if len(alternatives) == 0 {
 		return nil
 	}

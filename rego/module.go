@@ -70,6 +70,10 @@ func (c *compilation) parseFile(b *Bundle, file File) {
 		return
 	}
 	m := &module{bundle: b, name: name, pkg: packagePath(parsed.Package.Path), test: strings.HasSuffix(file.Path, testSuffix), ast: parsed}
+	if slices.ContainsFunc(c.modules, func(other *module) bool { return other.name == name }) {
+		c.fault("bundle-name", parsed.Package.Location, "two bundles have a file "+name, "Give the bundles names of which none continues another.")
+		return
+	}
 	c.modules = append(c.modules, m)
 	if !slices.ContainsFunc(parsed.Imports, func(i *ast.Import) bool { return ast.RegoV2CompatibleRef.Equal(i.Path.Value) }) {
 		c.fault("import-rego-v2", parsed.Package.Location, "the file does not import rego.v2", "Write `import rego.v2` below the package: without it, `not f(x)` does not fire where x is undefined.")
@@ -204,6 +208,23 @@ func (c *compilation) closure(starts func(*module) bool) []*module {
 		}
 	}
 	return list
+}
+
+// checkData refuses data where a package stands: it would get mixed up with what rules say.
+func (c *compilation) checkData() {
+	for _, m := range c.modules {
+		var at any = c.data
+		for step := range strings.SplitSeq(m.pkg, "/") {
+			object, ok := at.(map[string]any)
+			if !ok {
+				break
+			}
+			at = object[step]
+		}
+		if at != nil {
+			c.fault("data-conflict", m.ast.Package.Location, "there is data where package "+dotted(m.pkg)+" stands", "Put the data elsewhere: settings belong at data.caio.settings.")
+		}
+	}
 }
 
 // checkPackages refuses packages that no family reaches: nothing would evaluate them.

@@ -80,6 +80,9 @@ func walk(s schema, ref ast.Ref, from int, seen func(i int, v verdict)) (missing
 		case open:
 			return 0, len(ref)
 		}
+		if len(below) > maxAlternatives {
+			return i, i
+		}
 		seen(i, best)
 		level = below
 	}

@@ -80,7 +80,7 @@ func paths(v any, at string, found map[string]bool) {
 
 // known are the keys that a schema has, with those below; a map of free keys has those of the full values above.
 func known(s schema, at string, found map[string]bool) {
-	for _, node := range s.alternatives(0) {
+	for _, node := range s.alternatives() {
 		properties, _ := node["properties"].(map[string]any)
 		for _, key := range sortedKeys(properties) {
 			found[at+"/"+key] = true

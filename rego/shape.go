@@ -15,23 +15,33 @@ type schema struct {
 
 func newSchema(node any) schema { return schema{node, node} }
 
-// maxReferences bounds a chain of $ref, which may be a circle.
-const maxReferences = 32
+// maxAlternatives bounds the work on a schema, whose references may go in circles and multiply on the way.
+const maxAlternatives = 1000
 
-// alternatives are the plain schemas that a schema stands for: behind its references, and each branch of it.
-func (s schema) alternatives(depth int) []map[string]any {
+// alternatives are the plain schemas that a schema stands for: behind its references, and each branch of it. None is a schema that says nothing; one of too many branches is one that nothing satisfies.
+func (s schema) alternatives() []map[string]any {
+	budget := maxAlternatives
+	found := s.collect(&budget)
+	if budget < 0 {
+		return []map[string]any{{"type": "null"}}
+	}
+	return found
+}
+
+func (s schema) collect(budget *int) []map[string]any {
+	*budget--
 	node, ok := s.node.(map[string]any)
-	if !ok || depth > maxReferences {
+	if !ok || *budget < 0 {
 		return nil
 	}
 	var found []map[string]any
 	if reference, ok := node["$ref"].(string); ok {
-		found = append(found, s.resolve(reference).alternatives(depth+1)...)
+		found = append(found, s.resolve(reference).collect(budget)...)
 	}
 	for _, key := range []string{"allOf", "anyOf", "oneOf"} {
 		branches, _ := node[key].([]any)
 		for _, branch := range branches {
-			found = append(found, schema{s.root, branch}.alternatives(depth+1)...)
+			found = append(found, schema{s.root, branch}.collect(budget)...)
 		}
 	}
 	if len(found) == 0 || node["properties"] != nil || node["additionalProperties"] != nil || node["items"] != nil {
@@ -66,7 +76,7 @@ const (
 
 // step goes down by a key, which is nil where it is not known before the evaluation. The schemas returned are the alternatives below.
 func (s schema) step(key *string) (verdict, []schema) {
-	alternatives := s.alternatives(0)
+	alternatives := s.alternatives()
 	if len(alternatives) == 0 {
 		return open, nil
 	}
@@ -128,7 +138,7 @@ func (s schema) stepIn(node map[string]any, key *string) (verdict, []schema) {
 // keys are the names that a schema knows, for suggestions.
 func (s schema) keys() []string {
 	var names []string
-	for _, node := range s.alternatives(0) {
+	for _, node := range s.alternatives() {
 		properties, _ := node["properties"].(map[string]any)
 		names = append(names, sortedKeys(properties)...)
 	}
@@ -145,9 +155,15 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // simplified is the part of a schema that OPA's type checker reads, without references. Where it can't say what holds, it says nothing, which allows everything.
-func simplified(s schema, depth int) map[string]any {
-	alternatives := s.alternatives(0)
-	if len(alternatives) != 1 || depth > maxReferences {
+func simplified(s schema) map[string]any {
+	budget := maxAlternatives
+	return s.simplify(&budget)
+}
+
+func (s schema) simplify(budget *int) map[string]any {
+	*budget--
+	alternatives := s.alternatives()
+	if len(alternatives) != 1 || *budget < 0 {
 		return map[string]any{}
 	}
 	node := alternatives[0]
@@ -157,15 +173,15 @@ func simplified(s schema, depth int) map[string]any {
 	switch {
 	case properties != nil && closed:
 		known := make(map[string]any, len(properties))
-		for name := range properties {
-			known[name] = simplified(schema{s.root, properties[name]}, depth+1)
+		for _, name := range sortedKeys(properties) {
+			known[name] = schema{s.root, properties[name]}.simplify(budget)
 		}
 		return map[string]any{"type": "object", "properties": known}
 	case properties != nil || kind == "object":
 		return map[string]any{"type": "object"}
 	case kind == "array":
 		if items, ok := node["items"].(map[string]any); ok {
-			return map[string]any{"type": "array", "items": simplified(schema{s.root, items}, depth+1)}
+			return map[string]any{"type": "array", "items": schema{s.root, items}.simplify(budget)}
 		}
 		return map[string]any{"type": "array"}
 	case kind != "" && kind != "null":
