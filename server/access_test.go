@@ -59,6 +59,7 @@ func endpoints() []endpoint {
 		{"GET", "/v1/contracts/schema", "", "", 200, known},
 		{"GET", "/v1/bundles", "", "", 200, "author auditor approver operator"},
 		{"GET", "/v1/settings", "", "", 200, "author auditor approver operator"},
+		{"GET", "/v1/trust", "", "", 200, "auditor operator"},
 		{"GET", "/metrics", "", "", 200, "operator"},
 		{"GET", "/.well-known/jwks.json", "", "", 200, anyone},
 		{"GET", "/livez", "", "", 200, anyone},

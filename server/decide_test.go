@@ -178,7 +178,7 @@ func TestEvidenceVerifies(t *testing.T) {
 	eu := i.register(all, contract("eu", "eu", ""))
 	i.register(all, contract("us", "us", ""))
 	i.call("PUT", "/v1/services/eu/attestation", all, `{"contract": "`+eu.Contract+`", "level": "audited", "reason": "looked at it"}`)
-	trust, err := i.server.Trust(context.Background(), "default")
+	trust, err := verify.ParseTrust(i.call("GET", "/v1/trust", i.token("default", auth.Auditor), "").body)
 	must(t, err)
 	for _, request := range []string{
 		embed, `{"intent": {"type": "chat"}}`, `{"intent": {"type": "weapons"}}`,
@@ -212,7 +212,7 @@ func checkEvidence(t *testing.T, i *installation, token string, a server.Answer,
 	t.Helper()
 	r := i.call("GET", a.Links.Evidence, token, "")
 	if r.status != http.StatusOK {
-		t.Fatalf("%d %s", r.status, r.body)
+		t.Fatalf("%d %s\n%s", r.status, r.body, i.logs)
 	}
 	ev, err := verify.ReadEvidence(r.body)
 	must(t, err)

@@ -115,6 +115,19 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	return verify.Trust{Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin}}, Keys: keys}, err
 }
 
+// getTrust is the trust file of the caller's tenant (spec/proof.md, "The statement and the signature").
+func (s *Server) getTrust(c *call) error {
+	trust, err := s.Trust(c.ctx(), c.who.Principal.Tenant)
+	if err != nil {
+		return err
+	}
+	text, err := trust.Encode()
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/json", text)
+}
+
 // apiKey finds an API key in the store, for the authenticator.
 func (s *Server) apiKey(ctx context.Context, hash [32]byte) (auth.APIKey, error) {
 	row, err := s.ledger.APIKey(ctx, hash)

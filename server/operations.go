@@ -65,6 +65,7 @@ var operations = []operation{
 	{id: "bundles", summary: "The policies in force, and every constraint of theirs.", status: ok, gives: BundleList{}},
 	{id: "settings", summary: "The operational settings in force.", status: ok, gives: SettingsAnswer{}},
 
+	{id: "trust", summary: "What an auditor pins: the issuer, the tenant's log, and the keys with the indices between which they were in use.", status: ok, gives: plain},
 	{id: "keys", summary: "The public keys that sign the logs, as a JWK Set.", status: ok, gives: plain, givesMedia: "application/jwk-set+json"},
 	{id: "live", summary: "Whether the process is alive.", status: ok, gives: Health{}},
 	{id: "ready", summary: "Whether requests should be sent here, and which part is at fault if not.", status: []int{200, 503}, gives: Health{}},

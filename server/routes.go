@@ -57,6 +57,7 @@ func (s *Server) routes() []route {
 
 		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
 		{get, "/v1/settings", registry, s.getSettings, op("settings")},
+		{get, "/v1/trust", auditors, s.getTrust, op("trust")},
 
 		{get, "/.well-known/jwks.json", everybody, s.getKeys, op("keys")},
 		{get, "/livez", everybody, s.getLive, op("live")},
