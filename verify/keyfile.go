@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 )
 
 const pemType = "PRIVATE KEY"
@@ -37,8 +38,16 @@ func GenerateKeyFile(path string, random io.Reader) (ed25519.PrivateKey, error) 
 	return key, nil
 }
 
-// ReadKeyFile reads a PKCS#8 PEM file with one Ed25519 private key.
+// ReadKeyFile reads a PKCS#8 PEM file with one Ed25519 private key. One that others than its owner can read is refused.
 func ReadKeyFile(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	// Windows has no such bits: there a folder's access list says who may read.
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s: others can read this key (its mode is %#o): chmod 600 it", path, info.Mode().Perm())
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

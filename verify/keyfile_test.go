@@ -4,8 +4,10 @@ package verify_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/smarthausgroup/caio/verify"
@@ -33,6 +35,14 @@ func TestKeyFile(t *testing.T) {
 		}
 		if _, err := verify.ReadKeyFile(path); err == nil {
 			t.Errorf("%s was read", name)
+		}
+	}
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o644} {
+		if err := errors.Join(os.WriteFile(path, text, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify.ReadKeyFile(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
 }

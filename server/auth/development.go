@@ -3,10 +3,8 @@ package auth
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // The issuer that a server without a configuration makes for itself.
@@ -38,66 +37,18 @@ type Development struct {
 // OpenDevelopment reads the issuer's Ed25519 key from a folder, or makes one there (PKCS #8 in PEM, mode 0600; the folder 0700). A key that others can read is refused.
 func OpenDevelopment(dir string, random io.Reader) (d *Development, created bool, err error) {
 	path := filepath.Join(dir, developmentKeyFile)
-	private, err := readKey(path)
+	private, err := verify.ReadKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		created = true
-		private, err = writeKey(path, random)
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			private, err = verify.GenerateKeyFile(path, random)
+		}
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("auth: the development issuer's key: %w", err)
 	}
 	d, err = newDevelopment(private)
 	return d, created, err
-}
-
-func readKey(path string) (ed25519.PrivateKey, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others: chmod 600 it", path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no PEM block", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	private, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s holds a %T, not an Ed25519 key", path, parsed)
-	}
-	return private, nil
-}
-
-func writeKey(path string, random io.Reader) (ed25519.PrivateKey, error) {
-	seed := make([]byte, ed25519.SeedSize)
-	if _, err := io.ReadFull(random, seed); err != nil {
-		return nil, err
-	}
-	private := ed25519.NewKeyFromSeed(seed)
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := pem.Encode(file, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return private, errors.Join(file.Sync(), file.Close())
 }
 
 func newDevelopment(private ed25519.PrivateKey) (*Development, error) {
