@@ -52,9 +52,6 @@ func checkScore(f *findings, at string, s *Score, coefficients Coefficients, fie
 	}{{"intent", t.Intent}, {"attention", t.Attention}, {"learned", t.Learned}, {"resonance", t.Resonance}, {"cost", t.Cost}, {"risk", t.Risk}, {"latency", t.Latency}} {
 		between(f, at+"/terms/"+term.key, term.value, 0, contracts.Micro)
 	}
-	if f.first != nil {
-		return // a term out of range could overflow
-	}
 	equal(f, at+"/objective", "the objective does not follow from the terms", coefficients.Objective(t), s.Objective)
 	if fields["intent"] == "" {
 		equal(f, at+"/terms/intent", "without a field of the intent its clarity is 0", 0, t.Intent)

@@ -93,6 +93,15 @@ func TestRevealRefuses(t *testing.T) {
 	}
 }
 
+func TestRevealComparesTheSizeOfThePayload(t *testing.T) {
+	p := example(t)
+	p.document.Request.Payload.Bytes++
+	var fault *verify.Fault
+	if _, _, err := p.document.Reveal(p.disclosures); !errors.As(err, &fault) || fault.Pointer != "/request/payload/bytes" {
+		t.Error(err)
+	}
+}
+
 // An issuer can commit to anything: what has another type than its place, or is no field, is refused although its digest is right.
 func TestRevealRefusesContentOfTheWrongType(t *testing.T) {
 	p := example(t)

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -126,6 +127,45 @@ func TestDecodeDocumentRefusesOtherForms(t *testing.T) {
 	for name, other := range map[string]string{"empty": "", "more": text + "{}", "line": text + "\n", "null": "null", "list": "[]", "deep": strings.Repeat("[", 1_000_000), "half": text[:len(text)/2]} {
 		if _, err := verify.DecodeDocument([]byte(other)); err == nil {
 			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+// What an issuer could write in canonical form, and is no document.
+func TestValidate(t *testing.T) {
+	for want, forge := range map[string]func(*verify.Document){
+		"/tenant":               func(d *verify.Document) { d.Tenant = "" },
+		"/base":                 func(d *verify.Document) { d.Base = -1 },
+		"/decision_id":          func(d *verify.Document) { d.DecisionID = strings.ToUpper(d.DecisionID) },
+		"/bundles/1":            func(d *verify.Document) { slices.Reverse(d.Bundles) },
+		"/candidates/1":         func(d *verify.Document) { d.Candidates[0], d.Candidates[1] = d.Candidates[1], d.Candidates[0] },
+		"/candidates/2":         func(d *verify.Document) { d.Candidates[2].Eliminated = nil },
+		"/candidates/0/service": func(d *verify.Document) { d.Unmatched[0].Service = "bge-local" },
+		"/candidates/0/route":   func(d *verify.Document) { d.Candidates[0].Route = "elsewhere" },
+		"/candidates/2/eliminated/violations/0/value": func(d *verify.Document) { d.Candidates[2].Eliminated.Violations[0].Value = 0 },
+		"/candidates/3/eliminated/violations/0/value": func(d *verify.Document) { d.Candidates[3].Eliminated.Violations[0].Value = 2 },
+		"/candidates/3/eliminated/violations/1":       func(d *verify.Document) { slices.Reverse(d.Candidates[3].Eliminated.Violations) },
+		"/unmatched/0/ids":                            func(d *verify.Document) { d.Unmatched[0].IDs = nil },
+		"/unmatched/0/service":                        func(d *verify.Document) { d.Unmatched[0].Service = "../x" },
+		"/request/estimate/units":                     func(d *verify.Document) { d.Request.Estimate.Units = 1_000_001 },
+		"/request/traits/conservative":                func(d *verify.Document) { d.Request.Traits.Conservative = -1 },
+		"/request/seed":                               func(d *verify.Document) { d.Request.Seed = -1 },
+		"/request/previous":                           func(d *verify.Document) { d.Request.Previous = d.Request.Previous[:7] },
+		"/request/previous/7":                         func(d *verify.Document) { d.Request.Previous[7]++ },
+		"/request/intent/text":                        func(d *verify.Document) { d.Request.Intent.Text += "=" },
+		"/principal/trust":                            func(d *verify.Document) { d.Principal.Trust = 10_000_001 },
+		"/decision/control/0":                         func(d *verify.Document) { d.Choice.Control[0]++ },
+		"/decision/objective":                         func(d *verify.Document) { d.Choice.Objective = nil },
+		"/decision/nearest":                           func(d *verify.Document) { d.Choice.Nearest = []verify.Nearest{{}} },
+		"/decision":                                   func(d *verify.Document) { d.Outcome = verify.Denied },
+		"/satisfied/predicates/1":                     func(d *verify.Document) { slices.Reverse(d.Satisfied.Predicates) },
+		"/warnings/1":                                 func(d *verify.Document) { d.Warnings = append(d.Warnings, d.Warnings[0]) },
+	} {
+		d := example(t).document
+		forge(d)
+		var fault *verify.Fault
+		if err := d.Validate(); !errors.As(err, &fault) || fault.Pointer != want {
+			t.Errorf("%s: %v", want, err)
 		}
 	}
 }

@@ -218,8 +218,10 @@ func TestReadEvidenceRefuses(t *testing.T) {
 			h.Format, h.PAXRecords = tar.FormatPAX, map[string]string{"CAIO.x": "y"}
 		},
 	} {
-		if _, err := verify.ReadEvidence(packed(archiveOf(t, least, edit))); err == nil {
-			t.Errorf("a header with another %s was accepted", name)
+		// Of other formats nothing is read at all: they know sparse files.
+		_, err := verify.ReadEvidence(packed(archiveOf(t, least, edit)))
+		if err == nil || strings.Contains(err.Error(), "USTAR") != (name == "GNU" || name == "PAX") {
+			t.Errorf("a header with another %s: %v", name, err)
 		}
 	}
 	good := archiveOf(t, least, nil)
@@ -232,6 +234,7 @@ func TestReadEvidenceRefuses(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"bytes after the end": headed(append(bytes.Clone(body), 'x')),
 		"a second member":     headed(append(bytes.Clone(body), packed(good)...)),
+		"an empty member":     headed(append(bytes.Clone(body), packed(nil)...)),
 		"a plain gzip":        append([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), body...),
 		"a plain tar":         good,
 		"nothing":             {},

@@ -155,6 +155,18 @@ func TestEvidenceIsBoundToTheDocument(t *testing.T) {
 	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail {
 		t.Errorf("a contract beside the snapshot: %+v", v)
 	}
+	p = example(t)
+	p.document.Candidates[2].Contract = p.document.Candidates[3].Contract
+	p.seal(t, 1)
+	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/candidates/2/contract" || v.Want != p.evidence.Snapshot["openai-embed"] {
+		t.Errorf("another service's contract: %+v", v)
+	}
+	p = example(t)
+	p.document.Unmatched[0].Service = "nobody"
+	p.seal(t, 1)
+	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/unmatched/0/service" {
+		t.Errorf("a service from nowhere: %+v", v)
+	}
 }
 
 // Without a receipt the index of a statement is only known to be at least its base, here 1234.
