@@ -151,9 +151,10 @@ func (r *jsonReader) container(n *Node, closing byte, depth int, read func(*Node
 		r.at++
 		return nil
 	}
+	var child Node // one for all: it is copied
 	for {
 		r.space()
-		var child Node
+		child = Node{}
 		if err := read(&child); err != nil {
 			return err
 		}
