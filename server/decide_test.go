@@ -225,11 +225,16 @@ func checkEvidence(t *testing.T, i *installation, token string, a server.Answer,
 		case verify.Pass:
 			passed++
 		case verify.Skipped:
+		case verify.Inconclusive:
+			// Of a key that was retired it can't be told without a receipt whether it was in use.
+			if v.Layer != verify.LayerSignature {
+				t.Errorf("%s: inconclusive: %s", v.Layer, v.Reason)
+			}
 		default:
 			t.Errorf("%s: %s %s %s: want %s, got %s", v.Layer, v.Status, v.Pointer, v.Reason, v.Want, v.Got)
 		}
 	}
-	if passed < 5 {
+	if passed < 4 {
 		t.Errorf("only %d layers passed", passed)
 	}
 	without, err := verify.ReadEvidence(i.call("GET", a.Links.Evidence+"?disclosures=none", token, "").body)

@@ -273,7 +273,7 @@ func (i *installation) decide(token, body string) server.Answer {
 	i.t.Helper()
 	r := i.call("POST", "/v1/decisions", token, body)
 	if r.status != http.StatusOK {
-		i.t.Fatalf("%d %s", r.status, r.body)
+		i.t.Fatalf("%d %s\n%s", r.status, r.body, i.logs)
 	}
 	var answer server.Answer
 	r.into(i.t, &answer)

@@ -60,14 +60,14 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 		return nil, err
 	}
 	ready := &prepared{rules: map[string]*rules{r.key: r}}
-	if len(entries) == 0 {
-		now.settle(t.fold, ready)
-	}
 	s.opening = t
 	_, err = s.commit(ctx, ready, entries...)
 	s.opening = nil
 	if err != nil {
 		return nil, err
+	}
+	if t.now.Load() == now {
+		now.settle(t.fold, ready) // no event was missing
 	}
 	s.tenants.Store(name, t)
 	return t, nil
