@@ -77,6 +77,7 @@ func (p *presenter) eliminated(d *verify.Decision, why explain) {
 		}
 	}
 	if len(rows) > 0 {
+		p.printf("\n")
 		p.table([]string{"FELL", "AT", "CONSTRAINT", "REASON"}, rows)
 	}
 }
@@ -116,6 +117,7 @@ func (p *presenter) survivors(d *verify.Decision) {
 		gain, loss := func(x int64) string { return p.good.Render(bar(x)) }, func(x int64) string { return p.bad.Render(bar(x)) }
 		rows = append(rows, []string{name, gain(t.Learned), gain(t.Attention), loss(t.Cost), loss(t.Risk), loss(t.Latency), dollars(e.CostMicroUSD), latency, p.bold.Render(objective(c.Score.Objective))})
 	}
+	p.printf("\n")
 	p.table([]string{"  SURVIVOR", "+FIT", "+CONTEXT", "-COST", "-RISK", "-LATENCY", "PRICE", "EXPECTED", "OBJECTIVE"}, rows)
 }
 
@@ -124,6 +126,7 @@ func (p *presenter) unmatched(d *verify.Decision) {
 	if len(d.Unmatched) == 0 {
 		return
 	}
+	p.printf("\n")
 	counts := map[string]int{}
 	for _, u := range d.Unmatched {
 		counts[strings.Join(u.IDs, "+")]++
@@ -164,7 +167,7 @@ func (p *presenter) verdicts(verdicts []verify.Verdict) {
 			text += " " + p.bold.Render(v.Pointer)
 		}
 		if v.Want != "" || v.Got != "" {
-			text += fmt.Sprintf(": %s, not %s", shorten(v.Want), shorten(v.Got))
+			text += fmt.Sprintf(": %s, not %s", shorten(or(v.Want, "nothing")), shorten(or(v.Got, "nothing")))
 		}
 		p.printf("  %-13s %s  %s\n", v.Layer, pad(mark, 9), text)
 	}
@@ -198,13 +201,10 @@ func shorten(text string) string {
 
 const barCells = 6
 
-// bar draws a term in micro as a bar of six cells, in eighths.
+// bar draws a term in micro as a line of six cells, in halves.
 func bar(micro int64) string {
-	eighths := int(micro * barCells * 8 / 1_000_000)
-	text := strings.Repeat("█", eighths/8)
-	if rest := eighths % 8; rest > 0 {
-		text += string([]rune("▏▎▍▌▋▊▉")[rest-1])
-	}
+	halves := int(micro * barCells * 2 / 1_000_000)
+	text := strings.Repeat("━", halves/2) + strings.Repeat("╸", halves%2)
 	if text == "" {
 		text = "·"
 	}
