@@ -174,7 +174,7 @@ func (c *compilation) describeData(modules []*module, schemas *ast.SchemaSet) ma
 	return parsed
 }
 
-// sortFaults puts them in order of position, each once. What OPA's type checker says of a field that is already reported is left out.
+// sortFaults puts them in order of position, each once. What OPA says of a reference that is already reported is left out.
 func (c *compilation) sortFaults() {
 	reported := map[string]bool{}
 	line := func(d contracts.Diagnostic) string { return fmt.Sprint(d.Pos.File, ":", d.Pos.Line) }
@@ -185,7 +185,7 @@ func (c *compilation) sortFaults() {
 		}
 	}
 	c.faults = slices.DeleteFunc(c.faults, func(d contracts.Diagnostic) bool {
-		return d.Code == "type-error" && strings.HasPrefix(d.Summary, "undefined ") && reported[line(d)]
+		return (d.Code == "type-error" && strings.HasPrefix(d.Summary, "undefined ") || d.Code == "recursion-error") && reported[line(d)]
 	})
 	slices.SortStableFunc(c.faults, func(a, b contracts.Diagnostic) int {
 		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), strings.Compare(a.Code, b.Code), strings.Compare(a.Summary, b.Summary))
