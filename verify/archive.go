@@ -5,11 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -82,7 +80,7 @@ func decompress(file []byte) ([]byte, error) {
 	return archive, nil
 }
 
-// writeArchive is the one form of an archive: USTAR, regular files, mode 0644, owner and time 0.
+// writeArchive is the one form of an archive: regular files, mode 0644, owner and time 0, in USTAR but for a name that is too long for it or not ASCII, which goes before it as the `path` of a PAX header.
 func writeArchive(entries []entry) ([]byte, error) {
 	if len(entries) > MaxEntries {
 		return nil, fmt.Errorf("%d entries, at most %d", len(entries), MaxEntries)
@@ -90,7 +88,7 @@ func writeArchive(entries []entry) ([]byte, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for _, e := range entries {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: e.name, Size: int64(len(e.text)), Mode: 0o644, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: e.name, Size: int64(len(e.text)), Mode: 0o644, ModTime: time.Unix(0, 0)}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -118,9 +116,10 @@ func readArchive(archive []byte) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Other formats know sparse files, a few bytes of which are gigabytes.
-		if header.Typeflag != tar.TypeReg || header.Format != tar.FormatUSTAR {
-			return nil, fmt.Errorf("%s is not a regular file of a USTAR archive", header.Name)
+		// A sparse file, a few bytes of which are gigabytes, needs more records, or another format.
+		_, long := header.PAXRecords["path"]
+		if header.Typeflag != tar.TypeReg || header.Format != tar.FormatUSTAR && !(header.Format == tar.FormatPAX && long && len(header.PAXRecords) == 1) {
+			return nil, fmt.Errorf("%s is not a regular file of a plain archive", header.Name)
 		}
 		if len(entries) == MaxEntries {
 			return nil, fmt.Errorf("more than %d entries", MaxEntries)
@@ -131,40 +130,4 @@ func readArchive(archive []byte) ([]entry, error) {
 		}
 		entries = append(entries, entry{header.Name, text})
 	}
-}
-
-// escapePath makes a path fit into the names of USTAR, which are ASCII, reversibly.
-func escapePath(path string) string {
-	var b strings.Builder
-	for i := range len(path) {
-		if c := path[i]; c > 0x20 && c < 0x7f && c != '%' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
-
-func unescapePath(escaped string) (string, error) {
-	var path []byte
-	for i := 0; i < len(escaped); i++ {
-		if escaped[i] != '%' {
-			path = append(path, escaped[i])
-			continue
-		}
-		if i+3 > len(escaped) {
-			return "", errors.New("a % is not followed by two digits")
-		}
-		raw, err := hex.DecodeString(escaped[i+1 : i+3])
-		if err != nil {
-			return "", errors.New("a % is not followed by two digits")
-		}
-		path = append(path, raw[0])
-		i += 2
-	}
-	if err := checkPath(string(path)); err != nil {
-		return "", err
-	}
-	return string(path), nil
 }

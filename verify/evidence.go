@@ -27,7 +27,7 @@ import (
 //	settings.json              canonical
 //	disclosures.json           canonical, the texts of the disclosures in order of name
 //	contracts/<digest>.json    canonical, in order of digest; all of the snapshot, or fewer
-//	bundles/<digest>/<path>    in order of digest and path; bytes beyond printable ASCII, and %, as %XX
+//	bundles/<digest>/<path>    in order of digest and path
 type Evidence struct {
 	Document     []byte // canonical bytes, as stored
 	Statement    []byte // compact JWS
@@ -139,7 +139,7 @@ func (ev *Evidence) entries() ([]entry, error) {
 			if err := checkPath(path); err != nil {
 				return nil, err
 			}
-			entries = append(entries, entry{folderBundles + digest + "/" + escapePath(path), ev.Bundles[digest][path]})
+			entries = append(entries, entry{folderBundles + digest + "/" + path, ev.Bundles[digest][path]})
 		}
 	}
 	return entries, nil
@@ -194,9 +194,8 @@ func (ev *Evidence) parse(e entry) (err error) {
 		return nil
 	}
 	if file, ok := strings.CutPrefix(e.name, folderBundles); ok {
-		digest, escaped, _ := strings.Cut(file, "/")
-		path, err := unescapePath(escaped)
-		if err != nil {
+		digest, path, _ := strings.Cut(file, "/")
+		if err := checkPath(path); err != nil {
 			return err
 		}
 		if ev.Bundles[digest] == nil {
