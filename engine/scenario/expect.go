@@ -61,7 +61,7 @@ func Table(differences []Difference) string {
 	for _, d := range differences {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", d.Key, d.Expected, d.Actual)
 	}
-	w.Flush() // a strings.Builder takes everything
+	_ = w.Flush() // a strings.Builder takes everything
 	return text.String()
 }
 
