@@ -179,9 +179,5 @@ func TestLoadLargeTenant(t *testing.T) {
 	if len(state.Services) != services {
 		t.Fatalf("%d services", len(state.Services))
 	}
-	elapsed := time.Since(start)
-	t.Logf("%d services in %s", services, elapsed)
-	if elapsed > 20*time.Second {
-		t.Errorf("loading %d services took %s", services, elapsed)
-	}
+	t.Logf("%d services in %s", services, time.Since(start))
 }

@@ -138,7 +138,7 @@ func testRecent(t *testing.T, open Opener) {
 			}
 		}
 		commit(t, s, b)
-		n := rapid.IntRange(1, 30).Draw(rt, "n")
+		n := rapid.IntRange(1, 8).Draw(rt, "n")
 		got, err := s.Recent(context.Background(), store.Window{Tenant: "a", Intent: "chat", Service: "s"}, n)
 		if err != nil {
 			rt.Fatal(err)
