@@ -75,6 +75,9 @@ type Limits struct {
 	Evaluations int
 }
 
+// DefaultLimits are those of a server whose configuration sets none.
+func DefaultLimits() Limits { return Limits{}.filled() }
+
 func fill[T comparable](value *T, usual T) {
 	var zero T
 	if *value == zero {

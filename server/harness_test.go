@@ -166,11 +166,15 @@ func (b *buffer) String() string {
 // token is one for a person of a tenant with roles.
 func (i *installation) token(tenant string, roles ...auth.Role) string {
 	i.t.Helper()
+	return i.tokenOf(principal(tenant, roles...))
+}
+
+func principal(tenant string, roles ...auth.Role) contracts.Principal {
 	p := contracts.Principal{Tenant: tenant, Subject: "someone@" + tenant + ".example", Permissions: []string{"ai.embed"}, Trust: 5_000_000}
 	for _, r := range roles {
 		p.Roles = append(p.Roles, string(r))
 	}
-	return i.tokenOf(p)
+	return p
 }
 
 func (i *installation) tokenOf(p contracts.Principal) string {

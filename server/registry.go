@@ -39,7 +39,7 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	}
 	log, err := s.ledger.Log(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, notStored(err)
 	}
 	events, err := s.ledger.Events(ctx, name, 0, math.MaxInt64)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	_, err = s.commit(ctx, ready, entries...)
 	s.opening = nil
 	if err != nil {
-		return nil, err
+		return nil, notStored(err)
 	}
 	if t.now.Load() == now {
 		now.settle(t.fold, ready) // no event was missing
