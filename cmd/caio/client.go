@@ -27,7 +27,7 @@ func (o *options) fetch(ctx context.Context, method, path, contentType string, b
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(o.server, "/")+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("--server: %w", err)
+		return nil, misused("--server: %w", err)
 	}
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
@@ -42,20 +42,35 @@ func (o *options) fetch(ctx context.Context, method, path, contentType string, b
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, unable("%w", err)
+		return nil, err
 	}
 	if response.StatusCode < 300 {
 		return text, nil
 	}
+	return nil, o.refused(request, response.StatusCode, text)
+}
+
+// refused is the error for an answer that is none of success. Who the caller is and how the server fares belong to the environment; any other refusal answers the question with no.
+func (o *options) refused(request *http.Request, status int, text []byte) error {
+	told := fmt.Sprintf("%s %s: %d %s", request.Method, request.URL, status, http.StatusText(status))
 	var problem server.Problem
-	if json.Unmarshal(text, &problem) != nil || problem.Title == "" {
-		return nil, &exitError{exitNo, fmt.Errorf("%s %s: %s", method, path, response.Status)}
+	if json.Unmarshal(text, &problem) == nil && problem.Title != "" {
+		told = problemText(problem)
 	}
-	return nil, &exitError{exitNo, fmt.Errorf("%s", problemText(problem))}
+	switch {
+	case status == http.StatusUnauthorized && o.token == "":
+		return unable("%s\n  there is no token: give one with --token, or in CAIO_TOKEN (caio token issue)", told)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status >= http.StatusInternalServerError:
+		return unable("%s", told)
+	}
+	return not("%s", told)
 }
 
 func problemText(p server.Problem) string {
-	lines := []string{fmt.Sprintf("%s (%s)", or(p.Detail, p.Title), p.Code)}
+	lines := []string{or(p.Detail, p.Title)}
+	if p.Code != "" {
+		lines[0] += " (" + p.Code + ")"
+	}
 	for _, e := range p.Errors {
 		lines = append(lines, fmt.Sprintf("  %s %s", e.Pointer, e.Detail))
 	}

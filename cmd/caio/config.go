@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -15,7 +14,11 @@ import (
 	"github.com/smarthausgroup/caio/server/auth"
 )
 
-const defaultKeys = "caio-keys"
+const (
+	defaultKeys = "caio-keys"
+	prefix      = "CAIO"  // of the variables
+	maxConfig   = 1 << 20 // bytes
+)
 
 // config is the configuration file of `caio serve` (spec/interface.md, "Configuration"). Every key is also a variable of the environment: `limits.request_bytes` is CAIO_LIMITS_REQUEST_BYTES, lists are split at commas.
 type config struct {
@@ -29,28 +32,35 @@ type config struct {
 	Policies       []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
 	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
-	Auth           authConfig                            `json:"auth,omitempty"`
-	Limits         limitsConfig                          `json:"limits,omitempty"`
+	Auth           authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
+	Limits         limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
 }
 
 type authConfig struct {
 	AllowHS256 bool           `json:"allow_hs256,omitempty" jsonschema_description:"let an issuer have a shared secret; for development only"`
-	Issuers    []issuerConfig `json:"issuers,omitempty"`
+	Issuers    []issuerConfig `json:"issuers,omitempty" jsonschema_description:"identity providers"`
 }
 
 type issuerConfig struct {
-	Name       string      `json:"name" jsonschema:"required" jsonschema_description:"what the tokens hold as iss"`
-	Audience   string      `json:"audience" jsonschema:"required" jsonschema_description:"what the tokens must hold in aud"`
-	JWKSFile   string      `json:"jwks_file,omitempty"`
-	JWKSURL    string      `json:"jwks_url,omitempty"`
-	SecretFile string      `json:"secret_file,omitempty" jsonschema_description:"file with the secret of HS256"`
-	Tenants    []string    `json:"tenants,omitempty" jsonschema_description:"tenants that the tokens may name; any when empty"`
-	Claims     auth.Claims `json:"claims,omitempty"`
+	Name       string       `json:"name" jsonschema:"required" jsonschema_description:"what the tokens hold as iss"`
+	Audience   string       `json:"audience" jsonschema:"required" jsonschema_description:"what the tokens must hold in aud"`
+	JWKSFile   string       `json:"jwks_file,omitempty" jsonschema_description:"file with the issuer's JWK Set"`
+	JWKSURL    string       `json:"jwks_url,omitempty" jsonschema_description:"where the issuer's JWK Set is fetched"`
+	SecretFile string       `json:"secret_file,omitempty" jsonschema_description:"file with the secret of HS256"`
+	Tenants    []string     `json:"tenants,omitempty" jsonschema_description:"tenants that the tokens may name; any when empty"`
+	Claims     claimsConfig `json:"claims,omitzero" jsonschema_description:"names of the claims, where they are not the usual ones"`
+}
+
+type claimsConfig struct {
+	Tenant      string `json:"tenant,omitempty" jsonschema:"default=tenant"`
+	Roles       string `json:"roles,omitempty" jsonschema:"default=roles"`
+	Permissions string `json:"permissions,omitempty" jsonschema:"default=permissions"`
+	Trust       string `json:"trust,omitempty" jsonschema:"default=trust"`
 }
 
 type limitsConfig struct {
-	RequestBytes int64 `json:"request_bytes,omitempty"`
-	BatchSize    int   `json:"batch_size,omitempty"`
+	RequestBytes int64 `json:"request_bytes,omitempty" jsonschema_description:"size of a request's body"`
+	BatchSize    int   `json:"batch_size,omitempty" jsonschema_description:"requests of a batch"`
 	DecisionMS   int64 `json:"decision_ms,omitempty" jsonschema_description:"time until a decision is stored"`
 	ShutdownMS   int64 `json:"shutdown_ms,omitempty" jsonschema_description:"time for requests in flight at the end"`
 	Evaluations  int   `json:"evaluations,omitempty" jsonschema_description:"decisions that are evaluated at once"`
@@ -58,48 +68,61 @@ type limitsConfig struct {
 
 // readConfig reads the file, if there is one, then the environment. Without a file it is the configuration of a first try: development.
 func readConfig(file string, environment []string) (config, contracts.Diagnostics, error) {
-	c := config{Listen: "127.0.0.1:8080", Store: "sqlite:caio.db", Keys: defaultKeys, Issuer: "caio", Installation: "default", Development: file == ""}
+	c := config{Listen: "127.0.0.1:8080", Store: "sqlite:caio.db", Keys: defaultKeys, Issuer: "caio", Installation: "default", Development: file == "", Limits: limitsInForce(server.DefaultLimits())}
 	var faults contracts.Diagnostics
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return c, nil, unable("%w", err)
+			return c, nil, err
 		}
-		root, ds := source.Parse(file, text, 1<<20)
+		root, ds := source.Parse(file, text, maxConfig)
 		if faults = ds; root != nil {
 			source.Decode(root, &c, &faults)
 		}
 	}
-	if root := environmentNode(reflect.TypeFor[config](), environment); len(root) > 0 {
+	values := map[string]string{}
+	for _, assignment := range environment {
+		if name, value, ok := strings.Cut(assignment, "="); ok {
+			values[name] = value
+		}
+	}
+	if root := collect(reflect.TypeFor[config](), prefix, values); len(root) > 0 {
 		text, err := json.Marshal(root)
 		if err != nil {
 			return c, nil, err
 		}
-		node, ds := source.ParseJSON("environment", text, 1<<20)
-		if faults = append(faults, ds...); node != nil {
-			source.Decode(node, &c, &faults)
+		var wrong contracts.Diagnostics
+		node, ds := source.ParseJSON("environment", text, maxConfig)
+		if wrong = append(wrong, ds...); node != nil {
+			source.Decode(node, &c, &wrong)
+		}
+		for _, d := range wrong {
+			d.Pos = contracts.Position{File: variable(d.Pointer, values)}
+			faults = append(faults, d)
 		}
 	}
 	return c, faults, nil
 }
 
-// environmentNode collects the keys of t that the environment sets.
-func environmentNode(t reflect.Type, environment []string) map[string]any {
-	values := map[string]string{}
-	for _, variable := range environment {
-		if name, value, ok := strings.Cut(variable, "="); ok {
-			values[name] = value
+// variable is the one that holds what the pointer points to.
+func variable(pointer string, values map[string]string) string {
+	name := prefix
+	for key := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		name += "_" + strings.ToUpper(key)
+		if _, set := values[name]; set {
+			break
 		}
 	}
-	return collect(t, "CAIO", values)
+	return name
 }
 
-func collect(t reflect.Type, prefix string, values map[string]string) map[string]any {
+// collect gathers the keys of t that the environment sets.
+func collect(t reflect.Type, above string, values map[string]string) map[string]any {
 	found := map[string]any{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		name := prefix + "_" + strings.ToUpper(key)
+		name := above + "_" + strings.ToUpper(key)
 		if f.Type.Kind() == reflect.Struct {
 			if below := collect(f.Type, name, values); len(below) > 0 {
 				found[key] = below
@@ -127,10 +150,19 @@ func collect(t reflect.Type, prefix string, values map[string]string) map[string
 
 // configSchema is the JSON Schema of the file.
 func configSchema() ([]byte, error) {
-	reflector := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true}
+	reflector := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: func(t reflect.Type) *jsonschema.Schema {
+		if t == reflect.TypeFor[contracts.Value]() {
+			return &jsonschema.Schema{Not: &jsonschema.Schema{Type: "null"}}
+		}
+		return nil
+	}}
 	schema := reflector.Reflect(&config{})
 	schema.Title = "Configuration of caio serve"
 	return json.MarshalIndent(schema, "", "  ")
+}
+
+func limitsInForce(l server.Limits) limitsConfig {
+	return limitsConfig{RequestBytes: l.RequestBytes, BatchSize: l.BatchSize, DecisionMS: l.Decision.Milliseconds(), ShutdownMS: l.Shutdown.Milliseconds(), Evaluations: l.Evaluations}
 }
 
 func (c limitsConfig) limits() server.Limits {
@@ -143,11 +175,11 @@ func (c limitsConfig) limits() server.Limits {
 func (c authConfig) issuers() ([]auth.Issuer, error) {
 	var issuers []auth.Issuer
 	for _, i := range c.Issuers {
-		issuer := auth.Issuer{Name: i.Name, Audience: i.Audience, File: i.JWKSFile, URL: i.JWKSURL, Tenants: i.Tenants, Claims: i.Claims}
+		issuer := auth.Issuer{Name: i.Name, Audience: i.Audience, File: i.JWKSFile, URL: i.JWKSURL, Tenants: i.Tenants, Claims: auth.Claims(i.Claims)}
 		if i.SecretFile != "" {
 			secret, err := os.ReadFile(i.SecretFile)
 			if err != nil {
-				return nil, unable("auth.issuers: %w", err)
+				return nil, unable("auth.issuers: the secret of %s: %w", i.Name, err)
 			}
 			issuer.Secret = []byte(strings.TrimSpace(string(secret)))
 		}
@@ -169,7 +201,7 @@ func exactSettings(settings map[string]contracts.Value) map[string]any {
 func storeFile(url string) (string, error) {
 	file, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok || file == "" {
-		return "", fmt.Errorf("store: %q is not sqlite:FILE", url)
+		return "", misused("store: %q is not sqlite:FILE, the one kind there is so far", url)
 	}
 	return file, nil
 }

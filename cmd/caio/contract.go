@@ -17,9 +17,8 @@ import (
 )
 
 func newContract(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "contract", Short: "Check, compile and register service contracts"}
-	cmd.AddCommand(newContractCheck(o), newContractCompile(o), newContractSchema(o), newContractPush(o), newContractList(o), newContractAttest(o), newContractGrant(o))
-	return cmd
+	return group("contract", "Check, compile and register service contracts",
+		newContractCheck(o), newContractCompile(o), newContractSchema(o), newContractPush(o), newContractList(o), newContractAttest(o), newContractGrant(o))
 }
 
 // contractSource is a contract with the text that it was read from.
@@ -42,7 +41,7 @@ func readContracts(paths []string) ([]contractSource, contracts.Diagnostics, err
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, nil, unable("%w", err)
+			return nil, nil, err
 		}
 		contract, diagnostics := contracts.ParseContract(file, text)
 		all = append(all, diagnostics...)
@@ -79,7 +78,7 @@ func contractFiles(paths []string) ([]string, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, unable("%w", err)
+			return nil, err
 		}
 	}
 	if len(files) == 0 {
@@ -103,13 +102,16 @@ func newContractCheck(o *options) *cobra.Command {
 				if err := o.emit(cmd, append(contracts.Diagnostics{}, diagnostics...)); err != nil {
 					return err
 				}
-			} else if !o.diagnose(cmd, diagnostics) && !o.quiet {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts are well-formed\n", len(sources))
+			} else {
+				o.diagnose(cmd, diagnostics)
 			}
 			if diagnostics.HasErrors() {
 				return no()
 			}
-			return nil
+			if o.machine() {
+				return nil
+			}
+			return o.tell(cmd, nil, "contracts checked: %d, all well-formed", len(sources))
 		},
 	}
 }
@@ -181,19 +183,37 @@ func newContractPush(o *options) *cobra.Command {
 			}
 			step, end := o.progress(cmd, "registering")
 			defer end()
+			registrations := make([]server.Registration, len(sources))
 			for i, s := range sources {
 				step(i, len(sources))
-				if err := o.call(cmd.Context(), http.MethodPut, "/v1/services/"+url.PathEscape(s.contract.ID), "application/yaml", s.text, nil); err != nil {
+				if err := o.call(cmd.Context(), http.MethodPut, "/v1/services/"+url.PathEscape(s.contract.ID), "application/yaml", s.text, &registrations[i]); err != nil {
 					return fmt.Errorf("%s: %w", s.file, err)
 				}
 			}
 			end()
-			if !o.quiet {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d contracts are registered\n", len(sources))
-			}
-			return nil
+			return o.tell(cmd, registrations, "%s", pushed(registrations))
 		},
 	}
+}
+
+func pushed(registrations []server.Registration) string {
+	unchanged, pending := 0, 0
+	for _, r := range registrations {
+		if r.Unchanged {
+			unchanged++
+		}
+		if r.Pending {
+			pending++
+		}
+	}
+	text := fmt.Sprintf("contracts registered: %d", len(registrations))
+	if unchanged > 0 {
+		text += fmt.Sprintf(", of them unchanged: %d", unchanged)
+	}
+	if pending > 0 {
+		text += fmt.Sprintf(", awaiting an approver (caio contract attest): %d", pending)
+	}
+	return text
 }
 
 func newContractList(o *options) *cobra.Command {
@@ -237,15 +257,25 @@ func newContractAttest(o *options) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "/v1/services/" + url.PathEscape(args[0])
+			if body.Contract == "" && o.tenant != "" {
+				return misused("--contract is needed with --tenant: another tenant's services can't be looked up")
+			}
 			if body.Contract == "" {
 				var registered server.ServiceDetail
 				if err := o.call(cmd.Context(), http.MethodGet, path, "", nil, &registered); err != nil {
 					return err
 				}
+				if registered.Pending != "" && registered.Pending != registered.Contract {
+					return misused("%s has a contract in force, %s, and one that awaits approval, %s: say with --contract which was looked at", args[0], registered.Contract, registered.Pending)
+				}
 				body.Contract = registered.Contract
 			}
 			body.Level = contracts.Attestation(level)
-			return o.put(cmd, path+"/attestation", body)
+			var answer server.ServiceSummary
+			if err := o.put(cmd, path+"/attestation", body, &answer); err != nil {
+				return err
+			}
+			return o.tell(cmd, answer, "%s is %s: contract %s", answer.ID, answer.Attestation, answer.Contract)
 		},
 	}
 	cmd.Flags().StringVar(&level, "level", "", "self, audited or verified")
@@ -264,7 +294,11 @@ func newContractGrant(o *options) *cobra.Command {
 		Example: "  caio contract grant bge-local --to acme,globex --reason 'shared embeddings'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.put(cmd, "/v1/services/"+url.PathEscape(args[0])+"/grants", map[string]any{"tenants": tenants, "reason": reason})
+			var answer server.GrantsAnswer
+			if err := o.put(cmd, "/v1/services/"+url.PathEscape(args[0])+"/grants", server.GrantsRequest{Tenants: append([]string{}, tenants...), Reason: reason}, &answer); err != nil {
+				return err
+			}
+			return o.tell(cmd, answer, "besides its owner, %s is seen by %s", answer.Service, or(strings.Join(answer.Tenants, ", "), "nobody"))
 		},
 	}
 	cmd.Flags().StringSliceVar(&tenants, "to", nil, "every tenant that sees it from now on; none takes all grants back")
@@ -281,16 +315,14 @@ func markRequired(cmd *cobra.Command, flags ...string) {
 	}
 }
 
-// put sends v as JSON and says what the server answered.
-func (o *options) put(cmd *cobra.Command, path string, v any) error {
+// put sends what an approver says of a service, of the tenant that --tenant names.
+func (o *options) put(cmd *cobra.Command, path string, v, answer any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	text, err := o.fetch(cmd.Context(), http.MethodPut, path, "application/json", body)
-	if err != nil || o.quiet {
-		return err
+	if o.tenant != "" {
+		path += "?tenant=" + url.QueryEscape(o.tenant)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
-	return err
+	return o.call(cmd.Context(), http.MethodPut, path, "application/json", body, answer)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/cel"
@@ -114,26 +115,26 @@ func decideOn(ctx context.Context, s *scenario.Scenario, bundles []*rego.Bundle)
 	return arguments, decision, err
 }
 
-// undecided tells diagnostics as such.
+// undecided tells diagnostics as such; any other error is passed on.
 func (o *options) undecided(cmd *cobra.Command, err error) error {
 	if ds := (contracts.Diagnostics)(nil); errors.As(err, &ds) {
 		o.diagnose(cmd, ds)
 		return no()
 	}
-	return &exitError{exitNo, err}
+	return err
 }
 
 // readArguments reads what the flags name, all of it, before it reports faults.
 func (o *options) readArguments(cmd *cobra.Command, f decideFlags) (*scenario.Scenario, error) {
 	s := &scenario.Scenario{Name: f.request, Time: time.Now().UTC().Truncate(time.Millisecond), Attestations: map[string]contracts.Attestation{}, Data: map[string]any{}}
-	s.Principal = contracts.Principal{Tenant: o.tenant, Method: "scenario"}
+	s.Principal = contracts.Principal{Tenant: o.tenantOrDefault(), Method: "scenario"}
 	if len(f.contracts) == 0 {
-		return nil, errors.New("--contracts is required with --file")
+		return nil, misused("--contracts is needed with --file: the services to choose from")
 	}
 	if f.at != "" {
 		at, err := time.Parse(time.RFC3339, f.at)
 		if err != nil {
-			return nil, fmt.Errorf("--at: %w", err)
+			return nil, misused("--at: %w", err)
 		}
 		s.Time = at.UTC().Truncate(time.Millisecond)
 	}
@@ -190,11 +191,7 @@ func readFile(cmd *cobra.Command, file string) ([]byte, error) {
 	if file == "-" {
 		return readAll(cmd.InOrStdin())
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, unable("%w", err)
-	}
-	return text, nil
+	return os.ReadFile(file)
 }
 
 // readSettings reads a tenant's settings.
@@ -284,7 +281,7 @@ func (o *options) readScenarios(cmd *cobra.Command, files []string) ([]scenario.
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, unable("%w", err)
+			return nil, err
 		}
 		scenarios, ds := scenario.Parse(filepath.ToSlash(file), text, func(path string) ([]byte, error) { return os.ReadFile(filepath.FromSlash(path)) })
 		all, faults = append(all, scenarios...), append(faults, ds...)
@@ -293,7 +290,7 @@ func (o *options) readScenarios(cmd *cobra.Command, files []string) ([]scenario.
 		return nil, no()
 	}
 	if len(all) == 0 {
-		return nil, unable("there is no scenario in %v", files)
+		return nil, not("there is no scenario in %s", strings.Join(files, ", "))
 	}
 	return all, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,9 +13,7 @@ import (
 )
 
 func newKey(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Make and show signing keys"}
-	cmd.AddCommand(newKeyGenerate(o), newKeyList(o), newKeyExport(o))
-	return cmd
+	return group("key", "Make and show signing keys", newKeyGenerate(o), newKeyList(o), newKeyExport(o))
 }
 
 func newKeyGenerate(o *options) *cobra.Command {
@@ -25,11 +24,14 @@ func newKeyGenerate(o *options) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(filepath.Dir(args[0]), 0o700); err != nil {
-				return unable("%w", err)
+				return err
 			}
 			private, err := verify.GenerateKeyFile(args[0], rand.Reader)
+			if errors.Is(err, os.ErrExist) {
+				return not("%s is there already, and a key is never overwritten: give another name", args[0])
+			}
 			if err != nil {
-				return unable("%w", err)
+				return err
 			}
 			return o.showKey(cmd, args[0], private)
 		},
@@ -50,7 +52,7 @@ func newKeyList(o *options) *cobra.Command {
 			for _, file := range files {
 				private, err := verify.ReadKeyFile(file)
 				if err != nil {
-					return unable("%s: %w", file, err)
+					return err
 				}
 				if err := o.showKey(cmd, file, private); err != nil {
 					return err
@@ -72,7 +74,7 @@ func newKeyExport(*options) *cobra.Command {
 			for _, file := range args {
 				private, err := verify.ReadKeyFile(file)
 				if err != nil {
-					return unable("%s: %w", file, err)
+					return err
 				}
 				keys = append(keys, verify.Key{Public: publicOf(private)})
 			}

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"github.com/smarthausgroup/caio/contracts/source"
 	"github.com/spf13/cobra"
 )
 
@@ -39,6 +41,14 @@ func (e *exitError) Unwrap() error { return e.err }
 // no ends the command because the thing asked about is not so; what is wrong has been told.
 func no() error { return &exitError{code: exitNo} }
 
+// not ends it for the same reason, and tells it.
+func not(format string, args ...any) error { return &exitError{exitNo, fmt.Errorf(format, args...)} }
+
+// misused ends the command because it was called in a wrong way.
+func misused(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
 // unable ends the command because something around it is missing: a file, a server.
 func unable(format string, args ...any) error {
 	return &exitError{exitEnvironment, fmt.Errorf(format, args...)}
@@ -49,30 +59,75 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
-	code := exitUsage
-	if exit := (*exitError)(nil); errors.As(err, &exit) {
-		code, err = exit.code, exit.err
-	} else if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		code = exitEnvironment
+	exit := &exitError{exitUsage, err} // what cobra itself finds is a wrong call
+	errors.As(err, &exit)
+	if exit.err == nil {
+		return exit.code
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "caio:", err)
+	fmt.Fprintln(stderr, "caio:", exit.err)
+	if exit.code == exitUsage {
+		fmt.Fprintf(stderr, "usage: %s\nfor an example: %s --help\n", cmd.UseLine(), cmd.CommandPath())
 	}
-	return code
+	return exit.code
+}
+
+// group is a command that is nothing without one of those below it.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names := []string{}
+			for _, c := range below {
+				names = append(names, c.Name())
+			}
+			if len(args) == 0 {
+				return misused("%s is followed by one of %s", cmd.CommandPath(), strings.Join(names, ", "))
+			}
+			return misused("there is no %s %q%s; there are %s", cmd.CommandPath(), args[0], source.DidYouMean(args[0], names), strings.Join(names, ", "))
+		},
+	}
+	cmd.AddCommand(below...)
+	examples := []string{}
+	for _, c := range below {
+		first, _, _ := strings.Cut(c.Example, "\n")
+		examples = append(examples, first)
+	}
+	cmd.Example = strings.Join(examples, "\n")
+	return cmd
+}
+
+// environmental turns every error of a command that has no exit code of its own into one of its environment.
+func environmental(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			err := run(cmd, args)
+			if exit := (*exitError)(nil); err == nil || errors.As(err, &exit) {
+				return err
+			}
+			return &exitError{exitEnvironment, err}
+		}
+	}
+	for _, below := range cmd.Commands() {
+		environmental(below)
+	}
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "caio",
 		Short:         "Decide which AI service may handle a request, and prove it",
+		Example:       "  caio demo\n  caio serve\n  caio decide -f request.json --contracts contracts/catalog",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -89,5 +144,24 @@ func newRoot() *cobra.Command {
 		newKey(o),
 		newToken(o),
 	)
+	environmental(root)
+	exemplify(root)
 	return root
+}
+
+// exemplify gives an example to the commands that cobra adds.
+func exemplify(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  caio help decide"
+		case "completion":
+			cmd.Example = "  caio completion bash > /etc/bash_completion.d/caio"
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  caio completion " + shell.Name() + " > caio." + shell.Name()
+			}
+		}
+	}
 }

@@ -110,7 +110,7 @@ func argumentsSeed(h verify.Header, a engine.Arguments, d verify.Decision) ([]by
 func (p *offlineProof) write(file, keyFile string) error {
 	private, err := verify.ReadKeyFile(keyFile)
 	if err != nil {
-		return unable("%s: %w", keyFile, err)
+		return err
 	}
 	signer, err := verify.NewSigner(private)
 	if err != nil {
@@ -127,10 +127,7 @@ func (p *offlineProof) write(file, keyFile string) error {
 	if err := verify.WriteEvidence(&packed, p.evidence); err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, packed.Bytes(), 0o644); err != nil {
-		return unable("%w", err)
-	}
-	return nil
+	return os.WriteFile(file, packed.Bytes(), 0o644)
 }
 
 // bundles reads the folders and tarballs that are named; without any, the packs that come with caio.
@@ -161,7 +158,7 @@ func (o *options) bundles(cmd *cobra.Command, paths []string) ([]*rego.Bundle, e
 func readBundle(path string) (*rego.Bundle, contracts.Diagnostics, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, nil, unable("%w", err)
+		return nil, nil, err
 	}
 	if info.IsDir() {
 		bundle, diagnostics := rego.ReadFS(path, os.DirFS(path))
@@ -169,7 +166,7 @@ func readBundle(path string) (*rego.Bundle, contracts.Diagnostics, error) {
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, unable("%w", err)
+		return nil, nil, err
 	}
 	defer file.Close()
 	bundle, diagnostics := rego.ReadTarball(path, file)

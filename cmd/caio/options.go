@@ -25,7 +25,7 @@ func addOptions(root *cobra.Command) *options {
 	flags.StringVar(&o.config, "config", os.Getenv("CAIO_CONFIG"), "configuration `FILE` (CAIO_CONFIG)")
 	flags.StringVar(&o.server, "server", or(os.Getenv("CAIO_SERVER"), "http://127.0.0.1:8080"), "`URL` of the server (CAIO_SERVER)")
 	flags.StringVar(&o.token, "token", os.Getenv("CAIO_TOKEN"), "bearer `TOKEN` (CAIO_TOKEN)")
-	flags.StringVar(&o.tenant, "tenant", or(os.Getenv("CAIO_TENANT"), "default"), "tenant `ID` (CAIO_TENANT)")
+	flags.StringVar(&o.tenant, "tenant", os.Getenv("CAIO_TENANT"), "`ID` of the tenant that is asked or spoken about, default if not given (CAIO_TENANT)")
 	flags.StringVar(&o.format, "format", "pretty", "`FORM` of the output: pretty, json or yaml")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but the result")
 	flags.BoolVar(&o.noColor, "no-color", os.Getenv("NO_COLOR") != "", "no colours (NO_COLOR)")
@@ -34,10 +34,13 @@ func addOptions(root *cobra.Command) *options {
 		case "pretty", "json", "yaml":
 			return nil
 		}
-		return fmt.Errorf("--format is pretty, json or yaml, not %q", o.format)
+		return misused("--format is pretty, json or yaml, not %q", o.format)
 	}
 	return o
 }
+
+// tenantOrDefault is the tenant that was named, or the one of a first try.
+func (o *options) tenantOrDefault() string { return or(o.tenant, "default") }
 
 func or(text, otherwise string) string {
 	if text == "" {
@@ -60,7 +63,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// emit writes v in the machine's form that was asked for: JSON on one line, or YAML.
+// emit writes v in the machine's form that was asked for: JSON on one line, or a document of YAML.
 func (o *options) emit(cmd *cobra.Command, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -70,10 +73,22 @@ func (o *options) emit(cmd *cobra.Command, v any) error {
 		if text, err = yaml.JSONToYAML(text); err != nil {
 			return err
 		}
-		_, err = cmd.OutOrStdout().Write(text)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "---\n%s", text)
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+	return err
+}
+
+// tell writes the result of a command: v for machines, a sentence for people, and for people in a hurry nothing.
+func (o *options) tell(cmd *cobra.Command, v any, format string, args ...any) error {
+	if o.machine() {
+		return o.emit(cmd, v)
+	}
+	if o.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
 	return err
 }
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,9 +14,7 @@ import (
 )
 
 func newPolicy(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Check and test policies"}
-	cmd.AddCommand(newPolicyCheck(o), newPolicyTest(o))
-	return cmd
+	return group("policy", "Check and test policies", newPolicyCheck(o), newPolicyTest(o))
 }
 
 func newPolicyCheck(o *options) *cobra.Command {
@@ -114,6 +110,10 @@ type policyTest struct {
 }
 
 func (t *policyTest) run(o *options, cmd *cobra.Command, dirs []string) error {
+	selected, err := t.selector()
+	if err != nil {
+		return err
+	}
 	bundles, err := o.bundles(cmd, dirs)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (t *policyTest) run(o *options, cmd *cobra.Command, dirs []string) error {
 	if err != nil {
 		return o.undecided(cmd, err)
 	}
-	if err := t.scenarios(o, cmd, dirs, bundles, &report); err != nil {
+	if err := t.scenarios(o, cmd, dirs, bundles, selected, &report); err != nil {
 		return err
 	}
 	if o.machine() {
@@ -135,9 +135,9 @@ func (t *policyTest) run(o *options, cmd *cobra.Command, dirs []string) error {
 	low := report.Coverage != nil && *report.Coverage < t.threshold
 	switch {
 	case len(report.Results) == 0:
-		return &exitError{exitNo, errors.New("no test was found")}
+		return not("no test was found in %s", strings.Join(dirs, ", "))
 	case low:
-		return &exitError{exitNo, fmt.Errorf("the coverage is %.1f%%, below %.1f%%", *report.Coverage, t.threshold)}
+		return not("the coverage is %.1f%%, below %.1f%%", *report.Coverage, t.threshold)
 	case report.Fail+report.Error > 0:
 		return no()
 	}
@@ -145,11 +145,7 @@ func (t *policyTest) run(o *options, cmd *cobra.Command, dirs []string) error {
 }
 
 // scenarios runs those below the folders as tests named by their file and name.
-func (t *policyTest) scenarios(o *options, cmd *cobra.Command, dirs []string, bundles []*rego.Bundle, report *rego.Report) error {
-	selected, err := t.selector()
-	if err != nil {
-		return err
-	}
+func (t *policyTest) scenarios(o *options, cmd *cobra.Command, dirs []string, bundles []*rego.Bundle, selected func(name string) bool, report *rego.Report) error {
 	files, err := scenarioFiles(dirs)
 	if err != nil || len(files) == 0 {
 		return err
@@ -191,7 +187,7 @@ func scenarioFiles(dirs []string) (files []string, err error) {
 			return err
 		})
 		if err != nil {
-			return nil, unable("%w", err)
+			return nil, err
 		}
 	}
 	return files, nil
@@ -201,7 +197,7 @@ func scenarioFiles(dirs []string) (files []string, err error) {
 func (t *policyTest) selector() (func(name string) bool, error) {
 	pattern, err := regexp.Compile(t.pattern)
 	if err != nil {
-		return nil, fmt.Errorf("--run: %w", err)
+		return nil, misused("--run: %w", err)
 	}
 	return pattern.MatchString, nil
 }

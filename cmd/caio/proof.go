@@ -15,9 +15,7 @@ import (
 )
 
 func newProof(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "proof", Short: "Show and export the proofs of decisions"}
-	cmd.AddCommand(newProofShow(o), newProofExport(o))
-	return cmd
+	return group("proof", "Show and export the proofs of decisions", newProofShow(o), newProofExport(o))
 }
 
 func newProofShow(o *options) *cobra.Command {
@@ -34,11 +32,14 @@ func newProofShow(o *options) *cobra.Command {
 			}
 			evidence, err := verify.ReadEvidence(data)
 			if err != nil {
-				return &exitError{exitNo, fmt.Errorf("%s: %w", args[0], err)}
+				return not("%s: %w", args[0], err)
 			}
 			document, err := verify.DecodeDocument(evidence.Document)
 			if err != nil {
-				return &exitError{exitNo, fmt.Errorf("%s: %w", args[0], err)}
+				return not("%s: %w", args[0], err)
+			}
+			if o.format == "yaml" {
+				return o.emit(cmd, json.RawMessage(evidence.Document))
 			}
 			if o.machine() {
 				var indented bytes.Buffer
@@ -100,12 +101,9 @@ func newProofExport(o *options) *cobra.Command {
 			}
 			file := or(output, args[0]+".caio")
 			if err := os.WriteFile(file, data, 0o644); err != nil {
-				return unable("%w", err)
+				return err
 			}
-			if !o.quiet {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s (%d bytes)\n", file, len(data))
-			}
-			return nil
+			return o.tell(cmd, map[string]any{"file": file, "bytes": len(data)}, "%s (%d bytes)", file, len(data))
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, DECISION.caio if not given")

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
@@ -48,12 +48,7 @@ and a development token that is printed at the first start.`,
 			}
 			override(cmd, &c, &flags)
 			if show {
-				text, err := yaml.Marshal(c)
-				if err != nil {
-					return err
-				}
-				_, err = cmd.OutOrStdout().Write(text)
-				return err
+				return o.printConfig(cmd, c)
 			}
 			return o.serve(cmd, c)
 		},
@@ -67,6 +62,15 @@ and a development token that is printed at the first start.`,
 	f.BoolVar(&show, "print-config", false, "print the configuration in force and end")
 	f.BoolVar(&schema, "config-schema", false, "print the JSON Schema of the configuration file and end")
 	return cmd
+}
+
+// printConfig prints what is in force. There is nothing in it to mask: secrets stand in files, which it names.
+func (o *options) printConfig(cmd *cobra.Command, c config) error {
+	machine := *o
+	if !o.machine() {
+		machine.format = "yaml"
+	}
+	return machine.emit(cmd, c)
 }
 
 // override puts the flags that were given over the configuration.
@@ -85,40 +89,48 @@ func override(cmd *cobra.Command, c, flags *config) {
 }
 
 func (o *options) serve(cmd *cobra.Command, c config) error {
-	setup, err := o.serverConfig(cmd, c)
-	if err != nil {
-		return err
-	}
 	file, err := storeFile(c.Store)
 	if err != nil {
 		return err
 	}
 	store, err := sqlite.Open(cmd.Context(), file)
 	if err != nil {
-		return unable("%w", err)
+		return err
+	}
+	return errors.Join(o.serveStore(cmd, c, store), store.Close())
+}
+
+func (o *options) serveStore(cmd *cobra.Command, c config, store store.Store) error {
+	setup, err := o.serverConfig(cmd, c)
+	if err != nil {
+		return err
 	}
 	setup.Store = store
 	s, err := server.New(cmd.Context(), setup)
 	if err != nil {
-		return errors.Join(o.undecided(cmd, err), store.Close())
+		return o.undecided(cmd, err)
 	}
-	err = s.Serve(cmd.Context(), func(address net.Addr) {
+	return s.Serve(cmd.Context(), func(address net.Addr) {
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)
 		}
 	})
-	return errors.Join(err, store.Close())
 }
 
 // serverConfig makes keys, reads policies, and says where the server stands.
 func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, error) {
 	signer, err := openSigner(filepath.Join(c.Keys, "statements.pem"))
 	if err != nil {
-		return server.Config{}, unable("%w", err)
+		return server.Config{}, err
 	}
 	bundles, err := o.bundles(cmd, c.Policies)
 	if err != nil {
 		return server.Config{}, err
+	}
+	for _, bundle := range bundles {
+		if bundle.Key == "" && !c.Development {
+			return server.Config{}, misused("policies: no key signed the bundle %s, and only a server with development: true takes such", bundle.Name)
+		}
 	}
 	issuers, err := c.Auth.issuers()
 	if err != nil {
@@ -163,7 +175,7 @@ func openSigner(file string) (*verify.Signer, error) {
 func (o *options) development(cmd *cobra.Command, c config) (auth.Issuer, error) {
 	development, created, err := auth.OpenDevelopment(c.Keys, rand.Reader)
 	if err != nil {
-		return auth.Issuer{}, unable("%w", err)
+		return auth.Issuer{}, err
 	}
 	if created {
 		token, err := development.Token(contracts.Principal{

@@ -12,9 +12,7 @@ import (
 )
 
 func newToken(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Issue development tokens"}
-	cmd.AddCommand(newTokenIssue(o))
-	return cmd
+	return group("token", "Issue development tokens", newTokenIssue(o))
 }
 
 func newTokenIssue(o *options) *cobra.Command {
@@ -30,18 +28,24 @@ func newTokenIssue(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level, err := contracts.ParseDecimal(trust)
 			if err != nil {
-				return fmt.Errorf("--trust: %w", err)
+				return misused("--trust: %w", err)
 			}
-			development, _, err := auth.OpenDevelopment(keys, rand.Reader)
+			development, created, err := auth.OpenDevelopment(keys, rand.Reader)
 			if err != nil {
-				return unable("%w", err)
+				return err
 			}
-			p.Tenant, p.Trust = o.tenant, level
+			if created {
+				fmt.Fprintf(cmd.ErrOrStderr(), "There was no development key in %s: one was made. Only a server that is started with --keys %s takes this token.\n", keys, keys)
+			}
+			p.Tenant, p.Trust = o.tenantOrDefault(), level
 			slices.Sort(p.Roles)
 			slices.Sort(p.Permissions)
 			token, err := development.Token(p, time.Now(), valid)
 			if err != nil {
-				return err
+				return misused("%w", err)
+			}
+			if o.machine() {
+				return o.emit(cmd, map[string]string{"token": token})
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), token)
 			return err

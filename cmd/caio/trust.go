@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 
@@ -10,9 +9,7 @@ import (
 )
 
 func newTrust(o *options) *cobra.Command {
-	cmd := &cobra.Command{Use: "trust", Short: "Pin what an auditor trusts"}
-	cmd.AddCommand(newTrustExport(o))
-	return cmd
+	return group("trust", "Pin what an auditor trusts", newTrustExport(o))
 }
 
 func newTrustExport(o *options) *cobra.Command {
@@ -38,12 +35,9 @@ Take it once, over a channel that you trust, and keep it: a verifier takes keys 
 				return err
 			}
 			if err := os.WriteFile(output, text, 0o644); err != nil {
-				return unable("%w", err)
+				return err
 			}
-			if !o.quiet {
-				fmt.Fprintln(cmd.OutOrStdout(), output)
-			}
-			return nil
+			return o.tell(cmd, map[string]string{"file": output}, "%s", output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")

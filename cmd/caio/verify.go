@@ -12,6 +12,7 @@ import (
 
 func newVerify(o *options) *cobra.Command {
 	var trustFile string
+	var machine bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check the evidence of a decision, layer by layer, offline",
@@ -22,6 +23,9 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if machine {
+				o.format = "json"
+			}
 			data, err := os.ReadFile(args[0])
 			if err != nil {
 				return err
@@ -48,6 +52,7 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().BoolVar(&machine, "json", false, "the same as --format json")
 	markRequired(cmd, "trust")
 	return cmd
 }

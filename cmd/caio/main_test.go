@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"caio": main})
+}
+
+// TestScripts runs the commands as people do. In them ROOT is the repository.
+//
+//	serve [args]      starts `caio serve` with CAIO_SERVER, and CAIO_TOKEN if it printed one; its messages go to serve.err
+//	terminate         ends it with SIGTERM, and demands success
+//	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
+//	mode FILE MODE    demands the permissions of a file
+//	lines N           demands N lines on the last command's standard error
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("there is no script: %v", err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROOT", root)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": scriptServe, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines,
+		},
+	})
+}
+
+// running is the server of each script.
+var running sync.Map
+
+func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
+	p, err := startServer(ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "CAIO_CONFIG=" + ts.Getenv("CAIO_CONFIG")}, args...)
+	ts.Check(err)
+	ts.Defer(p.kill)
+	ts.Setenv("CAIO_SERVER", p.url)
+	if p.token != "" {
+		ts.Setenv("CAIO_TOKEN", p.token)
+	}
+	running.Store(ts, p)
+}
+
+func scriptTerminate(ts *testscript.TestScript, _ bool, _ []string) {
+	p, ok := running.LoadAndDelete(ts)
+	if !ok {
+		ts.Fatalf("no server is running")
+	}
+	ts.Check(p.(*process).terminate())
+}
+
+func scriptAsk(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ask VAR FILE")
+	}
+	request, err := http.NewRequest(http.MethodPost, ts.Getenv("CAIO_SERVER")+"/v1/decisions", strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+ts.Getenv("CAIO_TOKEN"))
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	var answer struct {
+		DecisionID string `json:"decision_id"`
+	}
+	ts.Check(json.Unmarshal(text, &answer))
+	if response.StatusCode != http.StatusOK || answer.DecisionID == "" {
+		ts.Fatalf("%s: %s", response.Status, text)
+	}
+	ts.Setenv(args[0], answer.DecisionID)
+}
+
+func scriptMode(ts *testscript.TestScript, neg bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := info.Mode().Perm().String(); (got == args[1]) == neg {
+		ts.Fatalf("%s has the mode %s", args[0], got)
+	}
+}
+
+func scriptLines(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n")
+	if got := strconv.Itoa(len(lines)); got != args[0] {
+		ts.Fatalf("%s lines, not %s", got, args[0])
+	}
+}
+
+// TestHelp walks all commands: each says in one line what it does, and has an example that calls it.
+func TestHelp(t *testing.T) {
+	walked := 0
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		walked++
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%s: short help %q", cmd.CommandPath(), cmd.Short)
+		}
+		calls := slices.DeleteFunc(strings.Split(cmd.Example, "\n"), func(line string) bool {
+			return !strings.Contains(line, cmd.CommandPath()) && !strings.HasPrefix(line, "  caio help")
+		})
+		if len(calls) == 0 {
+			t.Errorf("%s has no example that calls it", cmd.CommandPath())
+		}
+		for _, line := range calls {
+			example(t, line)
+		}
+		for _, below := range cmd.Commands() {
+			walk(below)
+		}
+	}
+	walk(newRoot())
+	if walked < 25 {
+		t.Errorf("only %d commands were walked", walked)
+	}
+}
+
+// example demands that the flags of an example exist, and that its arguments are of the right number.
+func example(t *testing.T, line string) {
+	t.Helper()
+	words := strings.Fields(strings.NewReplacer("'reviewed 2026-11, ticket 812'", "reason", "'shared embeddings'", "reason").Replace(line))
+	for len(words) > 0 && words[0] != "caio" { // assignments to variables
+		words = words[1:]
+	}
+	for i, word := range words {
+		if word == ">" || word == "#" || word == "|" {
+			words = words[:i]
+			break
+		}
+	}
+	cmd, args, err := newRoot().Find(words[1:])
+	if err == nil {
+		if err = cmd.ParseFlags(args); err == nil {
+			err = cmd.ValidateArgs(cmd.Flags().Args())
+		}
+	}
+	if err == nil {
+		err = cmd.ValidateRequiredFlags()
+	}
+	if err == nil {
+		err = cmd.ValidateFlagGroups()
+	}
+	if err != nil {
+		t.Errorf("%q: %v", line, err)
+	}
+}
