@@ -43,7 +43,7 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 	for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			found=$$((found+1)); echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 		done; \
 	done; \
 	if [ $$found = 0 ]; then echo "no fuzz target found" >&2; exit 1; fi; \
