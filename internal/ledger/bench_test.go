@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,16 +46,19 @@ func BenchmarkAppend(b *testing.B) {
 			l := openLedger(b, counter, ledger.Options{})
 			defer func() { l.Close(); counter.Close() }()
 			var n atomic.Int64
-			b.SetParallelism((callers + 1) / 2)
 			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := l.Append(context.Background(), realistic(int(n.Add(1)))); err != nil {
-						b.Error(err)
-						return
+			var group sync.WaitGroup
+			for range callers {
+				group.Go(func() {
+					for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
+						if _, err := l.Append(context.Background(), realistic(int(i))); err != nil {
+							b.Error(err)
+							return
+						}
 					}
-				}
-			})
+				})
+			}
+			group.Wait()
 			b.ReportMetric(float64(b.N)/float64(counter.commits.Load()), "entries/commit")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 		})
