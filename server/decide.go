@@ -38,15 +38,22 @@ type admitted struct {
 	request *contracts.Request
 }
 
-// decide takes a request along its path: normalise, engine.Decide, verify.NewDocument, ledger.Append, answer. The answer it returns is stored; without that there is none.
-func (s *Server) decide(ctx context.Context, a ask) (store.Answer, error) {
+// decide takes a request along its path: normalise, engine.Decide, verify.NewDocument, ledger.Append, answer. The answer it returns is stored; without that there is none. What was admitted leaves a trace whatever happens, a panic too.
+func (s *Server) decide(ctx context.Context, a ask) (_ store.Answer, err error) {
+	var in *admitted
+	defer func() {
+		if value := recover(); value != nil {
+			if err = s.panicked(value); in != nil {
+				err = s.failed(ctx, a.tenant, in, err)
+			}
+		}
+	}()
 	if first, ok, err := s.first(ctx, a.tenant, a.repeat); ok || err != nil {
 		return first, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Limits.Decision)
 	defer cancel()
-	in, err := s.normalise(a)
-	if err != nil {
+	if in, err = s.normalise(a); err != nil {
 		return store.Answer{}, err
 	}
 	start := time.Now()
@@ -64,13 +71,8 @@ func (s *Server) decide(ctx context.Context, a ask) (store.Answer, error) {
 	return answer, nil
 }
 
-// decided is the part of the path that, once begun, leaves a trace whatever happens: a panic too.
+// decided is the path from an admitted request to a stored answer.
 func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store.Answer, outcome *verify.Decision, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = s.panicked(value)
-		}
-	}()
 	decision, err := s.evaluate(ctx, a.who, in)
 	if err != nil {
 		return answer, nil, err

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -307,5 +308,46 @@ func TestCanaries(t *testing.T) {
 		if at := strings.Index(text, "canary"); at >= 0 {
 			t.Errorf("%s: %s", where, text[max(0, at-200):min(len(text), at+100)])
 		}
+	}
+}
+
+// panicking is a random source that panics when it is told to.
+type panicking struct{ after atomic.Int64 }
+
+func (p *panicking) Read(b []byte) (int, error) {
+	if p.after.Add(-1) == 0 {
+		panic("canary: out of randomness")
+	}
+	return rand.Read(b)
+}
+
+// A panic ends the request, not the process, and an admitted request still leaves its trace.
+func TestPanics(t *testing.T) {
+	random := &panicking{}
+	i := start(t, func(i *installation) { i.config.Rand = random })
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	for after, recorded := range map[int64]bool{1: false, 2: true} { // drawing the id, drawing the salts
+		for _, path := range []string{"/v1/decisions", "/v1/decisions/batch"} {
+			body := embed
+			if strings.HasSuffix(path, "batch") {
+				body = `{"requests": [` + embed + `]}`
+			}
+			before := strings.Count(i.leaves("default"), verify.TypFailure)
+			random.after.Store(after)
+			r := i.call("POST", path, token, body)
+			if !strings.Contains(string(r.body), `"code":"internal"`) || strings.Contains(string(r.body), `"decision_id"`) != recorded {
+				t.Errorf("%s: %d %s", path, r.status, r.body)
+			}
+			if got := strings.Count(i.leaves("default"), verify.TypFailure) - before; got == 1 != recorded {
+				t.Errorf("%s: %d failures were recorded", path, got)
+			}
+		}
+	}
+	if strings.Contains(i.logs.String(), "canary") {
+		t.Error("what a panic says is in the log")
+	}
+	if a := i.decide(token, embed); a.Outcome != verify.Routed {
+		t.Errorf("%+v", a)
 	}
 }

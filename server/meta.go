@@ -57,6 +57,13 @@ func (s *Server) getMetrics(c *call) error {
 
 // getKeys is the JWK Set of every key that signs or has signed, each with the indices of each log between which it was in use (spec/proof.md, "The statement and the signature"). A log's origin is opaque: it names no tenant.
 func (s *Server) getKeys(c *call) error {
+	const media = "application/jwk-set+json"
+	if text := s.keys.Load(); text != nil {
+		return c.Blob(http.StatusOK, media, *text)
+	}
+	// While a log is being opened its keys are neither all there nor none: wait until they are.
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	keys, err := s.publicKeys(c.ctx())
 	if err != nil {
 		return err
@@ -65,7 +72,8 @@ func (s *Server) getKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.Blob(http.StatusOK, "application/jwk-set+json", text)
+	s.keys.Store(&text)
+	return c.Blob(http.StatusOK, media, text)
 }
 
 func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {

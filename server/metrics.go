@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -23,6 +25,8 @@ type metrics struct {
 	violations      *prometheus.CounterVec
 	failures        *prometheus.CounterVec
 	unauthenticated *prometheus.CounterVec
+	groups          prometheus.Histogram
+	commits         prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -37,8 +41,10 @@ func newMetrics() *metrics {
 		violations:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id."}, []string{"constraint"}),
 		failures:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
 		unauthenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
+		groups:          prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
+		commits:         prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.unauthenticated,
+	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.unauthenticated, m.groups, m.commits,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -74,4 +80,19 @@ func (m *metrics) decided(d *verify.Decision, took time.Duration) {
 			}
 		}
 	}
+}
+
+// measured is a store whose transactions are counted.
+type measured struct {
+	store.Store
+	metrics *metrics
+}
+
+// Commit is the store's.
+func (s measured) Commit(ctx context.Context, b *store.Batch) error {
+	start := time.Now()
+	err := s.Store.Commit(ctx, b)
+	s.metrics.commits.Observe(time.Since(start).Seconds())
+	s.metrics.groups.Observe(float64(len(b.Entries)))
+	return err
 }

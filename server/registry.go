@@ -70,6 +70,7 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 		now.settle(t.fold, ready) // no event was missing
 	}
 	s.tenants.Store(name, t)
+	s.keys.Store(nil)
 	return t, nil
 }
 

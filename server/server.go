@@ -27,8 +27,9 @@ type Server struct {
 	metrics *metrics
 	docs    []byte // the page that shows the API
 
-	tenants     sync.Map      // name -> *tenant, open
-	evaluations chan struct{} // holds one for each decision being evaluated
+	keys        atomic.Pointer[[]byte] // the JWK Set, nil until somebody asks after a key or a log was added
+	tenants     sync.Map               // name -> *tenant, open
+	evaluations chan struct{}          // holds one for each decision being evaluated
 	draining    atomic.Bool
 
 	// changing is held from the look at what is in force until a change of it is durable: the ledger does not refuse a second owner of an id.
@@ -68,7 +69,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.auth, err = auth.New(who); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = ledger.Open(ctx, config.Store, ledger.Options{Random: config.Rand, Observe: s.observe}); err != nil {
+	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe}); err != nil {
 		return nil, err
 	}
 	if err := s.openAll(ctx); err != nil {
