@@ -228,6 +228,12 @@ func TestCheckFindsOtherArguments(t *testing.T) {
 			p.evidence.Settings = map[string]any{"region": map[string]any{"permitted": []any{"us"}}}
 		},
 		"attestations": func(p *proof) { p.evidence.Attestations = nil },
+		"an attestation of another contract": func(p *proof) {
+			p.evidence.Attestations[0].Contract = strings.Repeat("0", 64)
+		},
+		"a contract of another digest": func(p *proof) {
+			p.evidence.Contracts[p.evidence.Snapshot["unmatched"]] = contract(t, "unmatched", "us", "predicates: [{id: never, expr: 'request.estimate.units > 5'}]\n").Canonical()
+		},
 		"a service more": func(p *proof) {
 			c := contract(t, "better", "eu", "")
 			p.evidence.Snapshot[c.ID], p.evidence.Contracts[c.Digest()] = c.Digest(), c.Canonical()
@@ -303,6 +309,27 @@ func TestUndisclosedContent(t *testing.T) {
 	}
 }
 
+// TestOtherEvaluators: each version counts.
+func TestOtherEvaluators(t *testing.T) {
+	for name, change := range map[string]func(b *verify.Build){
+		"OPA":          func(b *verify.Build) { b.OPA = "0" },
+		"CEL":          func(b *verify.Build) { b.CEL = "0" },
+		"capabilities": func(b *verify.Build) { b.Capabilities = strings.Repeat("2", 64) },
+	} {
+		p := prove(t, requests["texts"])
+		change(&p.document.Engine)
+		p.seal(t)
+		if _, again := p.check(trusted); again.Status != verify.Pass {
+			t.Errorf("%s, nothing differs: %+v", name, again)
+		}
+		p.document.Warnings = nil
+		p.seal(t)
+		if _, again := p.check(trusted); again.Status != verify.Inconclusive {
+			t.Errorf("%s: %+v", name, again)
+		}
+	}
+}
+
 func TestSlimEvidence(t *testing.T) {
 	p := prove(t, requests["texts"])
 	delete(p.evidence.Contracts, p.evidence.Snapshot["unmatched"])
@@ -323,6 +350,10 @@ func TestUnknownHistory(t *testing.T) {
 	p.seal(t)
 	if _, again := p.check(trusted); again.Status != verify.Inconclusive || !strings.Contains(again.Reason, "slow") {
 		t.Errorf("%+v", again)
+	}
+	// What was left out comes first: it can be fetched.
+	if _, again := p.check(replay.Options{}); again.Status != verify.Skipped || !strings.Contains(again.Reason, "slow") {
+		t.Errorf("without keys: %+v", again)
 	}
 }
 
