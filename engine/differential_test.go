@@ -211,7 +211,7 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("no case is %s: the generators have drifted", what)
 		}
 	}
-	if routed := seen[verify.Routed]; routed < cases/5 || routed > cases*4/5 {
+	if routed := seen[verify.Routed]; routed < cases/8 || routed > cases*7/8 {
 		t.Errorf("%d of %d cases are routed: the generators have drifted", routed, cases)
 	}
 }
