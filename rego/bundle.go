@@ -160,16 +160,13 @@ func (p *packing) finish(err error) (*Bundle, contracts.Diagnostics) {
 	return b, p.faults
 }
 
-// digest is that of spec/proof.md, "Digests", over files in order of path: however they were packed, it is the same.
+// digest is that of spec/proof.md, "Digests", over files in order of path, which is that of the lines: no path has a character below the tab. However they were packed, it is the same.
 func digest(files []File) string {
-	lines := make([]string, len(files))
-	for i, file := range files {
-		sum := sha256.Sum256(file.Text)
-		lines[i] = file.Path + "\t" + hex.EncodeToString(sum[:]) + "\n"
+	hash := sha256.New()
+	for _, file := range files {
+		fmt.Fprintf(hash, "%s\t%x\n", file.Path, sha256.Sum256(file.Text))
 	}
-	slices.Sort(lines)
-	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 // manifest is OPA's, of which the revision and the roots are used.
