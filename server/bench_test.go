@@ -1,0 +1,159 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store/sqlite"
+	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// BenchmarkHTTP measures a decision as a client sees it: authenticated, decided over 1,000 services of which 10 match under 50 constraints, proved, signed, durable, answered.
+func BenchmarkHTTP(b *testing.B) {
+	client, address, token := busy(b, 1_000, 10, 50)
+	for _, clients := range []int{1, 64} {
+		b.Run(fmt.Sprintf("clients=%02d", clients), func(b *testing.B) {
+			b.SetParallelism(max(1, clients/2)) // times GOMAXPROCS, two where this is usually run
+			if clients == 1 {
+				for b.Loop() {
+					decide(b, client, address, token)
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					decide(b, client, address, token)
+				}
+			})
+		})
+	}
+}
+
+func decide(b *testing.B, client *http.Client, address, token string) {
+	send(b, client, http.MethodPost, address+"/v1/decisions", token, "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
+}
+
+func send(b *testing.B, client *http.Client, method, url, token, media, body string) {
+	request, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", media)
+	response, err := client.Do(request)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer response.Body.Close()
+	var answer bytes.Buffer
+	if _, err := io.Copy(&answer, response.Body); err != nil || response.StatusCode >= 300 {
+		b.Error(response.Status, answer.String(), err)
+	}
+}
+
+// busy is a real server on the loopback interface with a store on disk and a registry.
+func busy(b *testing.B, services, matching, rules int) (client *http.Client, address, token string) {
+	b.Helper()
+	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "caio.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	signer, err := verify.NewSigner(key)
+	if err != nil {
+		b.Fatal(err)
+	}
+	issuer, _, err := auth.OpenDevelopment(b.TempDir(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := server.New(context.Background(), server.Config{
+		Store: store, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
+		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	listener := httptest.NewServer(s.Handler())
+	b.Cleanup(func() {
+		listener.Close()
+		if err := s.Shutdown(); err != nil {
+			b.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author"}}, time.Now(), time.Hour)
+	if err != nil {
+		b.Fatal(err)
+	}
+	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
+	for i := range services {
+		capability := "search"
+		if i < matching {
+			capability = "embeddings"
+		}
+		send(b, client, http.MethodPost, listener.URL+"/register-service", token, "application/yaml", fmt.Sprintf(`
+schema: caio.contract/v1
+id: service-%04d
+name: Service %d
+version: 1.0.0
+description: Answers questions about numbers and letters.
+owner: owner@example.com
+placement: external
+capabilities: [{type: %s}]
+guarantees: {latency: {max: 300}, availability: {min: 0.99}}
+cost: {per_call: 0.00%d}
+privacy: {locality: cloud, regions: [eu], encryption: {in_transit: true, at_rest: true}}
+`, i, i, capability, i%9+1))
+	}
+	return client, listener.URL, token
+}
+
+// holding is a bundle of n constraints that each read a few fields and hold.
+func holding(b *testing.B, n int) *rego.Bundle {
+	b.Helper()
+	var module strings.Builder
+	module.WriteString("package caio.policy.rules\n\nimport rego.v2\n")
+	for i := range n {
+		fmt.Fprintf(&module, `
+# METADATA
+# title: Rule %d
+# custom:
+#   severity: low
+#   controls: []
+#   remedy: none
+violation["RULE-%03d"] contains msg if {
+	"label-%d" in input.request.data.labels
+	not "eu" in input.service.privacy.regions
+	msg := sprintf("%%s is not in the EU", [input.service.id])
+}
+`, i, i, i)
+	}
+	bundle, diagnostics := rego.ReadFS("rules", fstest.MapFS{"rules.rego": {Data: []byte(module.String())}})
+	if err := diagnostics.Err(); err != nil {
+		b.Fatal(err)
+	}
+	return bundle
+}
