@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/server"
 )
 
@@ -72,7 +73,11 @@ func problemText(p server.Problem) string {
 		lines[0] += " (" + p.Code + ")"
 	}
 	for _, e := range p.Errors {
-		lines = append(lines, fmt.Sprintf("  %s %s", e.Pointer, e.Detail))
+		place := or(e.Pointer, e.Parameter)
+		if at := (contracts.Position{Line: e.Line, Column: e.Column}).String(); at != "" {
+			place = at + " " + place
+		}
+		lines = append(lines, fmt.Sprintf("  %s: %s", place, e.Detail))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -223,27 +223,37 @@ func newContractList(o *options) *cobra.Command {
 		Example: "  caio contract list --token $CAIO_TOKEN",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rows := [][]string{}
-			services := []server.ServiceSummary{}
-			for cursor := ""; ; {
-				var page server.ServiceList
-				if err := o.call(cmd.Context(), http.MethodGet, "/v1/services?limit=1000&cursor="+url.QueryEscape(cursor), "", nil, &page); err != nil {
-					return err
-				}
-				services = append(services, page.Services...)
-				if cursor = page.Next; cursor == "" {
-					break
-				}
+			services, err := o.services(cmd)
+			if err != nil {
+				return err
 			}
 			if o.machine() {
 				return o.emit(cmd, services)
 			}
+			rows := [][]string{}
 			for _, s := range services {
 				rows = append(rows, []string{s.ID, s.Version, string(s.Placement), string(s.Attestation), s.Name})
 			}
 			o.present(cmd).table([]string{"SERVICE", "VERSION", "ROUTE", "ATTESTATION", "NAME"}, rows)
 			return nil
 		},
+	}
+}
+
+// services are all that the tenant sees, page after page.
+func (o *options) services(cmd *cobra.Command) ([]server.ServiceSummary, error) {
+	services := []server.ServiceSummary{}
+	path := "/v1/services?limit=1000"
+	for at := path; ; {
+		var page server.ServiceList
+		if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
+			return nil, err
+		}
+		services = append(services, page.Services...)
+		if page.Next == "" {
+			return services, nil
+		}
+		at = path + "&cursor=" + url.QueryEscape(page.Next)
 	}
 }
 

@@ -70,13 +70,9 @@ func newKeyExport(*options) *cobra.Command {
 		Example: "  caio key export caio-keys/statements.pem > jwks.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var keys verify.Keys
-			for _, file := range args {
-				private, err := verify.ReadKeyFile(file)
-				if err != nil {
-					return err
-				}
-				keys = append(keys, verify.Key{Public: publicOf(private)})
+			keys, err := publicKeys(args)
+			if err != nil {
+				return err
 			}
 			text, err := verify.EncodeJWKS(keys)
 			if err != nil {
@@ -95,6 +91,19 @@ func (o *options) showKey(cmd *cobra.Command, file string, private ed25519.Priva
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", id, file)
 	return err
+}
+
+// publicKeys are the public halves of the keys in files.
+func publicKeys(files []string) (verify.Keys, error) {
+	var keys verify.Keys
+	for _, file := range files {
+		private, err := verify.ReadKeyFile(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, verify.Key{Public: publicOf(private)})
+	}
+	return keys, nil
 }
 
 func publicOf(private ed25519.PrivateKey) ed25519.PublicKey {

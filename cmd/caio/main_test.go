@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +29,7 @@ func TestMain(m *testing.M) {
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
 //	mode FILE MODE    demands the permissions of a file
 //	lines N           demands N lines on the last command's standard error
+//	digest OUT FILE   demands that FILE, if there is one, states the digest that a demonstration printed
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -44,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines,
+			"serve": scriptServe, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines, "digest": scriptDigest,
 		},
 	})
 }
@@ -106,6 +109,23 @@ func scriptLines(ts *testscript.TestScript, _ bool, args []string) {
 	lines := strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n")
 	if got := strconv.Itoa(len(lines)); got != args[0] {
 		ts.Fatalf("%s lines, not %s", got, args[0])
+	}
+}
+
+var demoDigest = regexp.MustCompile(`digest ([0-9a-f]{64})`)
+
+func scriptDigest(ts *testscript.TestScript, _ bool, args []string) {
+	printed := demoDigest.FindStringSubmatch(ts.ReadFile(args[0]))
+	if printed == nil {
+		ts.Fatalf("no digest was printed")
+	}
+	stated, err := os.ReadFile(ts.MkAbs(args[1]))
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	ts.Check(err)
+	if !strings.Contains(string(stated), printed[1]) {
+		ts.Fatalf("%s does not state the digest %s", filepath.Base(args[1]), printed[1])
 	}
 }
 

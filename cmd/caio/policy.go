@@ -36,7 +36,7 @@ func newPolicyCheck(o *options) *cobra.Command {
 					bundles = append(bundles, bundle)
 				}
 			}
-			var constraints []contracts.Constraint
+			constraints := []contracts.Constraint{}
 			if !all.HasErrors() {
 				policies, diagnostics := rego.Compile(bundles, rego.Options{})
 				all = append(all, diagnostics...)

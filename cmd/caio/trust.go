@@ -14,21 +14,21 @@ func newTrust(o *options) *cobra.Command {
 
 func newTrustExport(o *options) *cobra.Command {
 	var output string
+	var keys []string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the trust file: the issuer, the tenant's log, and the keys with their intervals",
 		Long: `Write the trust file: the issuer, the tenant's log, and the keys with their intervals.
 
-Take it once, over a channel that you trust, and keep it: a verifier takes keys from this file alone.`,
-		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN",
+Take it once, over a channel that you trust, and keep it: a verifier takes keys from this file alone.
+
+With --key it asks no server: the file is then for evidence that caio decide signed with these keys.`,
+		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN\n  caio trust export -o trust.json --key mine.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/trust", "", nil)
+			text, err := o.trust(cmd, keys)
 			if err != nil {
 				return err
-			}
-			if _, err := verify.ParseTrust(text); err != nil {
-				return unable("%s: %w", o.server, err)
 			}
 			if output == "" {
 				_, err = cmd.OutOrStdout().Write(text)
@@ -41,5 +41,25 @@ Take it once, over a channel that you trust, and keep it: a verifier takes keys 
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
+	cmd.Flags().StringSliceVar(&keys, "key", nil, "key `FILES` that signed offline decisions, in place of a server")
 	return cmd
+}
+
+// trust asks the server for its trust file, or makes one for offline decisions.
+func (o *options) trust(cmd *cobra.Command, files []string) ([]byte, error) {
+	if len(files) > 0 {
+		keys, err := publicKeys(files)
+		if err != nil {
+			return nil, err
+		}
+		return verify.Trust{Issuer: offline, Logs: []verify.Log{{Origin: offline}}, Keys: keys}.Encode()
+	}
+	text, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/trust", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := verify.ParseTrust(text); err != nil {
+		return nil, unable("%s: %w", o.server, err)
+	}
+	return text, nil
 }
