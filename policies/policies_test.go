@@ -3,6 +3,7 @@ package policies_test
 import (
 	"context"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,13 @@ func read(t *testing.T, files fs.FS) *rego.Bundle {
 		t.Fatal(ds)
 	}
 	return b
+}
+
+// TestFolderIsBundle checks that the folder, read by `caio policy check policies`, is the bundle that comes with the program.
+func TestFolderIsBundle(t *testing.T) {
+	if folder, embedded := read(t, os.DirFS(".")), read(t, policies.FS); folder.Digest != embedded.Digest {
+		t.Errorf("the folder has the digest %s, the bundle %s", folder.Digest, embedded.Digest)
+	}
 }
 
 func TestConstraints(t *testing.T) {

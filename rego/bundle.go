@@ -48,12 +48,17 @@ type Bundle struct {
 	Signatures []byte   // .signatures.json, nil without one
 }
 
-// ReadFS reads a bundle from a directory, every regular file of it. Symbolic links and the like are refused.
+// ReadFS reads a bundle from a directory, every regular file of it but for what lives beside a bundle in a repository: hidden folders, and Go sources, which may embed it. Symbolic links and the like are refused.
 func ReadFS(name string, fsys fs.FS) (*Bundle, contracts.Diagnostics) {
 	p := packing{bundle: name}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		switch {
+		case err != nil:
 			return err
+		case entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case entry.IsDir() || path.Ext(name) == ".go":
+			return nil
 		}
 		if !entry.Type().IsRegular() {
 			p.refuse(name, "bundle-file", "%s is not a regular file", name)
