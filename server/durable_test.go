@@ -351,3 +351,33 @@ func TestPanics(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// What is in force and the size of the log are read together: no event below the base is missing. In this log every entry after the first few is an event, so that the base follows the last one exactly.
+func TestBaseFitsWhatIsInForce(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("a", "eu", ""))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				last, base, err := i.server.InForce("default")
+				if err != nil || base != last+1 {
+					t.Errorf("the last event is %d, the base %d: %v", last, base, err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 60 {
+		i.register(token, contract("a", "eu", fmt.Sprintf("tags: [r%d]\n", n)))
+	}
+	close(done)
+	readers.Wait()
+}
