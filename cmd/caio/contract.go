@@ -29,6 +29,14 @@ type contractSource struct {
 	program  *cel.Program
 }
 
+// media is the media type of the text.
+func (s contractSource) media() string {
+	if filepath.Ext(s.file) == ".json" {
+		return "application/json"
+	}
+	return "application/yaml"
+}
+
 // readContracts reads and compiles every contract that the paths name: files, or folders of *.yaml, *.yml and *.json.
 func readContracts(paths []string) ([]contractSource, contracts.Diagnostics, error) {
 	files, err := contractFiles(paths)
@@ -186,7 +194,7 @@ func newContractPush(o *options) *cobra.Command {
 			registrations := make([]server.Registration, len(sources))
 			for i, s := range sources {
 				step(i, len(sources))
-				if err := o.call(cmd.Context(), http.MethodPut, "/v1/services/"+url.PathEscape(s.contract.ID), "application/yaml", s.text, &registrations[i]); err != nil {
+				if err := o.call(cmd.Context(), http.MethodPut, "/v1/services/"+url.PathEscape(s.contract.ID), s.media(), s.text, &registrations[i]); err != nil {
 					return fmt.Errorf("%s: %w", s.file, err)
 				}
 			}

@@ -57,6 +57,7 @@ func startServer(dir string, env []string, args ...string) (*process, error) {
 		}
 		select {
 		case err := <-p.ended:
+			text, _ = os.ReadFile(p.stderr)
 			return nil, fmt.Errorf("the server ended: %w\n%s", err, text)
 		case <-time.After(10 * time.Millisecond):
 		}

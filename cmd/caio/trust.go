@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"os"
 
@@ -26,7 +27,7 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN\n  caio trust export -o trust.json --key mine.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := o.trust(cmd, keys)
+			text, err := o.trust(cmd.Context(), keys)
 			if err != nil {
 				return err
 			}
@@ -46,7 +47,7 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 }
 
 // trust asks the server for its trust file, or makes one for offline decisions.
-func (o *options) trust(cmd *cobra.Command, files []string) ([]byte, error) {
+func (o *options) trust(ctx context.Context, files []string) ([]byte, error) {
 	if len(files) > 0 {
 		keys, err := publicKeys(files)
 		if err != nil {
@@ -54,7 +55,7 @@ func (o *options) trust(cmd *cobra.Command, files []string) ([]byte, error) {
 		}
 		return verify.Trust{Issuer: offline, Logs: []verify.Log{{Origin: offline}}, Keys: keys}.Encode()
 	}
-	text, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/trust", "", nil)
+	text, err := o.fetch(ctx, http.MethodGet, "/v1/trust", "", nil)
 	if err != nil {
 		return nil, err
 	}
