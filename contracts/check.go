@@ -100,10 +100,10 @@ func (c *checker) oneOf(pointer, text string, words ...string) bool {
 	return false
 }
 
-// between checks the range of a decimal, its ends included.
-func (c *checker) between(pointer string, d, low, high Decimal) {
-	if d < low || d > high {
-		c.fail(pointer, "out-of-range", "%s is not between %s and %s", d, low, high)
+// atMost checks that a decimal is between 0 and high, the ends included.
+func (c *checker) atMost(pointer string, d, high Decimal) {
+	if d < 0 || d > high {
+		c.fail(pointer, "out-of-range", "%s is not between 0 and %s", d, high)
 	}
 }
 
@@ -127,7 +127,7 @@ const (
 
 // bounds checks the bounds of a guarantee, promised or required: latency is in ms, availability a ratio.
 func (c *checker) bounds(pointer, name string, b Bounds) {
-	high := MaxDecimal
+	var high Decimal
 	switch name {
 	case "latency":
 		high = maxLatencyMS * Micro
@@ -137,14 +137,14 @@ func (c *checker) bounds(pointer, name string, b Bounds) {
 		return
 	}
 	if b.Min != nil {
-		c.between(pointer+"/min", *b.Min, 0, high)
+		c.atMost(pointer+"/min", *b.Min, high)
 	}
 	if b.Max != nil {
-		c.between(pointer+"/max", *b.Max, 0, high)
+		c.atMost(pointer+"/max", *b.Max, high)
 	}
 	if b.Equals != nil {
 		if d, number := b.Equals.V.(Decimal); number {
-			c.between(pointer+"/equals", d, 0, high)
+			c.atMost(pointer+"/equals", d, high)
 		}
 	}
 }

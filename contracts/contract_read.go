@@ -127,7 +127,7 @@ func (c *checker) contract(contract *Contract) {
 	c.count("/privacy/retention_days", contract.Privacy.RetentionDays, 0, int64(MaxDecimal/Micro))
 	c.names("/access/permissions_any", contract.Access.PermissionsAny)
 	c.names("/access/permissions_all", contract.Access.PermissionsAll)
-	c.between("/access/min_trust", contract.Access.MinTrust, 0, maxTrust)
+	c.atMost("/access/min_trust", contract.Access.MinTrust, maxTrust)
 	c.keys("/attributes", contract.Attributes)
 	c.predicates(contract.Predicates)
 	c.field(contract.Field)
@@ -179,10 +179,10 @@ func (c *checker) limits(limits ServiceLimits) {
 }
 
 func (c *checker) cost(cost Cost) {
-	c.between("/cost/per_call", cost.PerCall, 0, maxPrice)
-	c.between("/cost/per_million_input_tokens", cost.PerMillionInputTokens, 0, maxMillionPrice)
-	c.between("/cost/per_million_output_tokens", cost.PerMillionOutputTokens, 0, maxMillionPrice)
-	c.between("/cost/per_unit", cost.PerUnit, 0, maxPrice)
+	c.atMost("/cost/per_call", cost.PerCall, maxPrice)
+	c.atMost("/cost/per_million_input_tokens", cost.PerMillionInputTokens, maxMillionPrice)
+	c.atMost("/cost/per_million_output_tokens", cost.PerMillionOutputTokens, maxMillionPrice)
+	c.atMost("/cost/per_unit", cost.PerUnit, maxPrice)
 }
 
 // Ids that are generated, and what stands before the point in the others (spec/contract.md, "What it compiles into").

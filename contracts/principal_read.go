@@ -33,7 +33,7 @@ func readPrincipal(root *source.Node, faults Diagnostics) (Principal, Diagnostic
 	check.name("/tenant", form.Tenant)
 	check.names("/roles", form.Roles)
 	check.names("/permissions", form.Permissions)
-	check.between("/trust", form.Trust, 0, maxTrust)
+	check.atMost("/trust", form.Trust, maxTrust)
 	if check.faults.Sort(); check.faults.HasErrors() {
 		return Principal{}, check.faults
 	}

@@ -164,7 +164,7 @@ func (n *normaliser) limits() RequestLimits {
 	var limits RequestLimits
 	if usd := n.form.Limits.MaxCostUSD; usd != nil {
 		// What is more than 2^53-1 micro-USD has no place in a proof, and is more than any call can cost.
-		n.between("/limits/max_cost_usd", *usd, 0, maxSeed)
+		n.atMost("/limits/max_cost_usd", *usd, maxSeed)
 		micro := int64(*usd)
 		limits.MaxCostMicroUSD = &micro
 		n.sources["limits.max_cost_micro_usd"] = SourceCaller
@@ -229,7 +229,7 @@ func (n *normaliser) traits() Traits {
 		if given == nil {
 			return otherwise
 		}
-		n.between("/traits/"+name, *given, 0, Micro)
+		n.atMost("/traits/"+name, *given, Micro)
 		return *given
 	}
 	return Traits{
@@ -316,7 +316,7 @@ func (n *normaliser) previous() []int64 {
 
 func (n *normaliser) fields() Fields {
 	f := n.form.Fields
-	fields := Fields{Intent: f.Intent, Context: f.Context, Memory: f.Memory, Traits: f.Traits}
+	fields := Fields(f)
 	for _, field := range []**Field{&fields.Intent, &fields.Context, &fields.Memory, &fields.Traits} {
 		if *field != nil && len((*field).Re) == 0 {
 			*field = nil

@@ -220,7 +220,7 @@ func FuzzCompile(f *testing.F) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		found, err := p.Evaluate(ctx, contracts.StagePolicy, input("service", contracts.Internal, 1))
-		if err == context.DeadlineExceeded {
+		if errors.Is(err, context.DeadlineExceeded) {
 			return
 		}
 		constraints := 0

@@ -3,6 +3,7 @@ package rego_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand"
 	"strings"
@@ -167,12 +168,12 @@ func TestEvaluateInterrupted(t *testing.T) {
 	defer stop()
 	started := time.Now()
 	found, err := p.Evaluate(ctx, contracts.StagePolicy, input("service", contracts.Internal, 0))
-	if err != context.DeadlineExceeded || show(found) != "" || time.Since(started) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || show(found) != "" || time.Since(started) > 5*time.Second {
 		t.Errorf("got %v, %q after %v", err, show(found), time.Since(started))
 	}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := p.Evaluate(cancelled, contracts.StageSafety, input("service", contracts.Internal, 0)); err != context.Canceled {
+	if _, err := p.Evaluate(cancelled, contracts.StageSafety, input("service", contracts.Internal, 0)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -134,7 +134,7 @@ func conform(value any, s schema, path string, complete bool) error {
 	}
 	node := alternatives[0]
 	kind, _ := node["type"].(string)
-	ok := true
+	var ok bool
 	switch value := value.(type) {
 	case map[string]any:
 		if ok = kind == "object" || kind == ""; ok {

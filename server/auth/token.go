@@ -23,9 +23,9 @@ type header struct {
 
 // claims are those of RFC 7519 that are checked.
 type claims struct {
-	issuer, subject string
-	audience        []string
-	expires         time.Time
+	subject  string
+	audience []string
+	expires  time.Time
 }
 
 // token verifies a JWT: its issuer is found by `iss`, the key by `kid`, and the algorithm must be one of the key's own. Whatever is not as it must be refuses the token.
