@@ -12,7 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands as people do. In them ROOT is the repository.
 //
 //	serve [args]      starts `caio serve` with CAIO_SERVER, and CAIO_TOKEN if it printed one; its messages go to serve.err
+//	hangup            sends it SIGHUP, and demands that it says what comes of that
 //	terminate         ends it with SIGTERM, and demands success
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
 //	mode FILE MODE    demands the permissions of a file
@@ -47,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines, "digest": scriptDigest,
+			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines, "digest": scriptDigest,
 		},
 	})
 }
@@ -64,6 +67,19 @@ func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv("CAIO_TOKEN", p.token)
 	}
 	running.Store(ts, p)
+}
+
+func scriptHangup(ts *testscript.TestScript, _ bool, _ []string) {
+	p, ok := running.Load(ts)
+	if !ok {
+		ts.Fatalf("no server is running")
+	}
+	ts.Check(p.(*process).cmd.Process.Signal(syscall.SIGHUP))
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(ts.ReadFile("serve.err"), "SIGHUP: "); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing was said of SIGHUP")
+		}
+	}
 }
 
 func scriptTerminate(ts *testscript.TestScript, _ bool, _ []string) {

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -110,11 +112,27 @@ func (o *options) serveStore(cmd *cobra.Command, c config, store store.Store) er
 	if err != nil {
 		return o.undecided(cmd, err)
 	}
+	defer keepOnHangup(setup.Logger)()
 	return s.Serve(cmd.Context(), func(address net.Addr) {
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)
 		}
 	})
+}
+
+// keepOnHangup answers SIGHUP, which asks for a reload and would otherwise end the process: nothing that is configured can change while the server runs.
+func keepOnHangup(logger *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			logger.Warn("SIGHUP: nothing that is configured can be reloaded, restart to apply a change")
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+	}
 }
 
 // serverConfig makes keys, reads policies, and says where the server stands.
