@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/goccy/go-yaml"
 	"github.com/mattn/go-isatty"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/spf13/cobra"
@@ -70,10 +69,10 @@ func (o *options) emit(cmd *cobra.Command, v any) error {
 		return err
 	}
 	if o.format == "yaml" {
-		if text, err = yaml.JSONToYAML(text); err != nil {
+		if text, err = toYAML(text); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "---\n%s", text)
+		_, err = cmd.OutOrStdout().Write(text)
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
