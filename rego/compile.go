@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -70,12 +71,23 @@ func (c *compilation) checkRoots() {
 			if other.Name == b.Name {
 				c.faults.Errorf("bundle-name", "", contracts.Position{File: b.Name}, "two bundles have the name %q", b.Name)
 			}
-			for _, root := range b.Roots {
-				for _, taken := range other.Roots {
-					if overlap(root, taken) {
-						c.faults.Errorf("manifest-root", "", contracts.Position{File: place(b.Name, manifestFile)}, "the root %q overlaps the root %q of the bundle %s", root, taken, other.Name)
-					}
-				}
+			c.checkDisjoint(b, other)
+		}
+	}
+}
+
+func (c *compilation) checkDisjoint(b, other *Bundle) {
+	for _, pair := range [][2]*Bundle{{b, other}, {other, b}} {
+		if whole := pair[0]; slices.Contains(whole.Roots, "") {
+			c.faults.Errorf("manifest-root", "", contracts.Position{File: place(whole.Name, manifestFile)},
+				`the bundle %s does not say which roots are its own, so it claims those of %s too: name them in a .manifest, as in {"roots": ["caio/policy/%s"]}`, whole.Name, pair[1].Name, path.Base(whole.Name))
+			return
+		}
+	}
+	for _, root := range b.Roots {
+		for _, taken := range other.Roots {
+			if overlap(root, taken) {
+				c.faults.Errorf("manifest-root", "", contracts.Position{File: place(b.Name, manifestFile)}, "the root %q overlaps the root %q of the bundle %s", root, taken, other.Name)
 			}
 		}
 	}

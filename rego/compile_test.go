@@ -85,7 +85,7 @@ func TestCompileSeveral(t *testing.T) {
 	}{
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"y", "xx"`)}, ""},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"x/y"`)}, `b/.manifest: the root "x/y" overlaps the root "x" of the bundle a`},
-		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `""`)}, `b/.manifest: the root "" overlaps the root "x" of the bundle a`},
+		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `""`)}, `b/.manifest: the bundle b does not say which roots are its own, so it claims those of a too: name them in a .manifest, as in {"roots": ["caio/policy/b"]}`},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("a", `"y"`)}, `a: two bundles have the name "a"`},
 		{[]*rego.Bundle{
 			bundleOf(t, "a", map[string]string{".manifest": `{"roots": ["caio/policy/x"]}`, "b/c.rego": policy("caio.policy.x", "x := 1")}),

@@ -68,6 +68,21 @@ func TestOneWriter(t *testing.T) {
 	}
 }
 
+func TestFilesArePrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caio.db")
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s%s: mode %v, %v", path, suffix, info.Mode(), err)
+		}
+	}
+}
+
 func TestConnections(t *testing.T) {
 	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "odd ?&#%41 name=ö.db"))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -73,6 +74,9 @@ func open(ctx context.Context, driver, name string) (_ *Store, err error) {
 	if s.lock, err = acquire(ctx, path+".lock"); err != nil {
 		return nil, err
 	}
+	if err = private(path); err != nil {
+		return nil, err
+	}
 	if s.writes, err = pool(driver, path, 1, "synchronous(FULL)", "foreign_keys(ON)"); err != nil {
 		return nil, err
 	}
@@ -84,6 +88,15 @@ func open(ctx context.Context, driver, name string) (_ *Store, err error) {
 	}
 	s.reads, err = pool(driverName, path, max(4, runtime.GOMAXPROCS(0)), "query_only(ON)")
 	return s, err
+}
+
+// private makes the file, where there is none, readable by its owner alone; SQLite gives the files beside it the same mode. It holds what was asked.
+func private(path string) error {
+	file, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // realPath is absolute and without links, so that one file has one lock.
