@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -231,7 +232,7 @@ func newContractList(o *options) *cobra.Command {
 		Example: "  caio contract list --token $CAIO_TOKEN",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			services, err := o.services(cmd)
+			services, err := o.services(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -249,12 +250,12 @@ func newContractList(o *options) *cobra.Command {
 }
 
 // services are all that the tenant sees, page after page.
-func (o *options) services(cmd *cobra.Command) ([]server.ServiceSummary, error) {
+func (o *options) services(ctx context.Context) ([]server.ServiceSummary, error) {
 	services := []server.ServiceSummary{}
 	path := "/v1/services?limit=1000"
 	for at := path; ; {
 		var page server.ServiceList
-		if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
+		if err := o.call(ctx, http.MethodGet, at, "", nil, &page); err != nil {
 			return nil, err
 		}
 		services = append(services, page.Services...)
