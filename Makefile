@@ -3,7 +3,6 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
-BENCHSTAT := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 
@@ -52,10 +51,11 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 .PHONY: bench
 bench: ## Measure decisions and the HTTP path, as a table
 	@mkdir -p artifacts
-	go test -run '^$$' -bench '^BenchmarkDecide$$' -benchtime $(BENCHTIME) ./engine | tee artifacts/decide.txt
-	go test -run '^$$' -bench '^BenchmarkHTTP$$' -benchtime $(BENCHTIME) ./server | tee artifacts/http.txt
-	$(BENCHSTAT) -row /services -col /candidates artifacts/decide.txt
-	$(BENCHSTAT) artifacts/http.txt
+	go test -run '^$$' -bench '^(BenchmarkDecide|BenchmarkHTTP)$$' -benchtime $(BENCHTIME) ./engine ./server > artifacts/bench.txt || { cat artifacts/bench.txt; exit 1; }
+	@awk 'BEGIN { printf "%-48s %14s %12s %12s\n", "", "time", "memory", "allocations" } \
+		/^Benchmark/ { n++; sub(/-[0-9]+$$/, "", $$1); printf "%-48s %11.0f µs", substr($$1, 10), $$3/1000; \
+			if (NF > 4) printf " %9.0f KiB %12d", $$5/1024, $$7; print "" } \
+		END { if (!n) { print "no benchmark ran"; exit 1 } }' artifacts/bench.txt
 
 .PHONY: validate
 validate: lint race ## Everything that has to be true before a change is merged
