@@ -11,6 +11,7 @@ import (
 // checker holds a decoded document against its page. Faults have the position of the value that they are about, where the document was read from a text.
 type checker struct {
 	root   *source.Node // nil for a document that was not read from a text
+	base   string       // the pointer of root, where it stands inside another document
 	faults Diagnostics
 }
 
@@ -21,7 +22,7 @@ func (c *checker) fail(pointer, code, format string, args ...any) {
 	}
 	for _, f := range c.faults {
 		undecoded := f.Code == "required" || f.Code == "wrong-type" || f.Code == "null"
-		if f.Pointer == pointer || undecoded && strings.HasPrefix(pointer, f.Pointer+"/") {
+		if at := c.base + pointer; f.Pointer == at || undecoded && strings.HasPrefix(at, f.Pointer+"/") {
 			return
 		}
 	}
@@ -37,6 +38,7 @@ func (c *checker) full() bool { return len(c.faults) > source.MaxFaults }
 
 // sound reports that no fault was found in the value at a pointer, so that others can be held against it.
 func (c *checker) sound(pointer string) bool {
+	pointer = c.base + pointer
 	return !slices.ContainsFunc(c.faults, func(f Diagnostic) bool {
 		return f.Pointer == pointer || strings.HasPrefix(f.Pointer, pointer+"/") || strings.HasPrefix(pointer, f.Pointer+"/")
 	})

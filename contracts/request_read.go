@@ -63,7 +63,7 @@ func RequestNode(root *source.Node, a Admission) (*Request, Diagnostics) {
 
 func readSubmission(root *source.Node, a Admission, faults Diagnostics) (Submission, Diagnostics) {
 	var form requestForm
-	n := normaliser{checker: checker{root: root, faults: faults}, form: &form, admission: a, sources: make(map[string]Source, 24)}
+	n := normaliser{checker: checker{root: root, base: root.Pointer(), faults: faults}, form: &form, admission: a, sources: make(map[string]Source, 24)}
 	source.Decode(root, &form, &n.faults)
 	request := n.request()
 	if n.faults.Sort(); n.faults.HasErrors() {

@@ -240,10 +240,10 @@ func (n *Node) FaultKey(faults *Diagnostics, code, format string, args ...any) {
 	n.doc.add(faults, n.Pointer(), int(n.keyAt), code, fmt.Sprintf(format, args...))
 }
 
-// FaultAt adds an error about what stands, or should stand, at a JSON pointer below n, which is the root: at its position, or that of the nearest value above it.
+// FaultAt adds an error about what stands, or should stand, at a JSON pointer below n: at its position, or that of the nearest value above it. The fault's pointer is that of n's document.
 func (n *Node) FaultAt(faults *Diagnostics, pointer, code, format string, args ...any) {
 	found, _ := n.Find(pointer)
-	n.doc.add(faults, pointer, int(found.at), code, fmt.Sprintf(format, args...))
+	n.doc.add(faults, n.Pointer()+pointer, int(found.at), code, fmt.Sprintf(format, args...))
 }
 
 func (d *document) add(faults *Diagnostics, pointer string, at int, code, text string) {
