@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
-	"github.com/smarthausgroup/caio/contracts/source"
 )
 
 // AttestationRequest is an approver's word on a contract. It says which contract was looked at, so that one that was changed meanwhile is not attested unseen.
@@ -61,15 +59,13 @@ func (s *Server) putAttestation(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains([]contracts.Attestation{contracts.SelfAttested, contracts.Audited, contracts.Verified}, request.Level) {
-		found = append(found, Fault{Pointer: "/level", Code: "invalid-value", Detail: "level is self, audited or verified"})
-	}
-	found = append(found, checkReason(request.Reason)...)
+	found.oneOf("/level", string(request.Level), string(contracts.SelfAttested), string(contracts.Audited), string(contracts.Verified))
+	found.reason(request.Reason)
 	if !digestForm.MatchString(request.Contract) {
-		found = append(found, Fault{Pointer: "/contract", Code: "invalid-value", Detail: "contract is the digest of the contract that was looked at: 64 hexadecimal digits"})
+		found.add("/contract", "invalid-value", "expected the digest of the contract that was looked at: 64 hexadecimal digits")
 	}
-	if len(found) > 0 {
-		return invalid(found)
+	if err := found.problem(); err != nil {
+		return err
 	}
 	a := act{actor: c.who.Principal.Subject, reason: request.Reason, at: s.now()}
 	summary, err := s.attest(c.ctx(), owner, a, c.Param("id"), request.Contract, request.Level)
@@ -93,14 +89,14 @@ func (s *Server) putGrants(c *call) error {
 	if err != nil {
 		return err
 	}
-	found = append(found, checkReason(request.Reason)...)
+	found.reason(request.Reason)
 	for i, name := range request.Tenants {
 		if !tenantForm.MatchString(name) || name == owner.name {
-			found = append(found, Fault{Pointer: fmt.Sprintf("/tenants/%d", i), Code: "invalid-value", Detail: "a tenant other than the owner, of the form [a-z0-9][a-z0-9._-]{0,63}"})
+			found.add(fmt.Sprintf("/tenants/%d", i), "invalid-value", "expected a tenant other than the owner, of the form [a-z0-9][a-z0-9._-]{0,63}")
 		}
 	}
-	if len(found) > 0 {
-		return invalid(found)
+	if err := found.problem(); err != nil {
+		return err
 	}
 	to := slices.Clone(request.Tenants)
 	slices.Sort(to)
@@ -110,30 +106,4 @@ func (s *Server) putGrants(c *call) error {
 		return err
 	}
 	return c.answer(http.StatusOK, GrantsAnswer{Service: c.Param("id"), Tenants: to})
-}
-
-func checkReason(reason string) []Fault {
-	if strings.TrimSpace(reason) == "" || len(reason) > maxReason {
-		return []Fault{{Pointer: "/reason", Code: "invalid-value", Detail: fmt.Sprintf("reason says why, in 1 to %d bytes: it goes into the log", maxReason)}}
-	}
-	return nil
-}
-
-func invalid(found []Fault) *Problem {
-	p := newProblem(http.StatusBadRequest, "invalid-request", "Each fault is listed with its place; nothing was done.")
-	p.Errors = found
-	return p
-}
-
-// decode reads a JSON body of a fixed form, strictly. Faults of the form are found together with those that the caller finds in what was read; a text that is no JSON at all is an error.
-func decode(text []byte, limit int64, into any) ([]Fault, error) {
-	root, diagnostics := source.ParseJSON("", text, int(limit))
-	if diagnostics.HasErrors() {
-		return nil, faults("invalid-request", diagnostics)
-	}
-	source.Decode(root, into, &diagnostics)
-	if diagnostics.HasErrors() {
-		return faults("invalid-request", diagnostics).Errors, nil
-	}
-	return nil, nil
 }

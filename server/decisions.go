@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"runtime"
 	"sync"
@@ -78,10 +77,10 @@ func (s *Server) postBatch(c *call) error {
 		return err
 	}
 	if n := len(batch.Requests); n == 0 || n > s.config.Limits.BatchSize {
-		found = append(found, Fault{Pointer: "/requests", Code: "out-of-range", Detail: fmt.Sprintf("a batch has 1 to %d requests, not %d", s.config.Limits.BatchSize, n)})
+		found.add("/requests", "out-of-range", "a batch has 1 to %d requests, not %d", s.config.Limits.BatchSize, n)
 	}
-	if len(found) > 0 {
-		return invalid(found)
+	if err := found.problem(); err != nil {
+		return err
 	}
 	repeat, err := c.repeat(body)
 	if err != nil {

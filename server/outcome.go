@@ -128,23 +128,21 @@ func readOutcome(body []byte, d *verify.Document) (*OutcomeReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(statuses, r.Status) {
-		found = append(found, Fault{Pointer: "/status", Code: "invalid-value", Detail: fmt.Sprintf("status is one of %q", statuses)})
-	}
+	found.oneOf("/status", r.Status, statuses...)
 	if r.LatencyMS < 0 || r.LatencyMS > maxLatencyMS {
-		found = append(found, Fault{Pointer: "/latency_ms", Code: "out-of-range", Detail: "latency_ms is from 0 to 1e9"})
+		found.add("/latency_ms", "out-of-range", "%d is not between 0 and 1e9", r.LatencyMS)
 	}
 	if r.CostUSD < 0 || r.CostUSD > contracts.MaxDecimal/contracts.Micro {
-		found = append(found, Fault{Pointer: "/cost_usd", Code: "out-of-range", Detail: "cost_usd is from 0 to 1e6"})
+		found.add("/cost_usd", "out-of-range", "%s is not between 0 and 1e6", r.CostUSD)
 	}
 	required := d.Request.Requirements.Guarantees
 	for i, name := range r.Unmet {
 		if _, ok := required[name]; !ok {
-			found = append(found, Fault{Pointer: fmt.Sprintf("/unmet/%d", i), Code: "invalid-value", Detail: "the request did not require this guarantee"})
+			found.add(fmt.Sprintf("/unmet/%d", i), "invalid-value", "the request did not require this guarantee")
 		}
 	}
-	if len(found) > 0 {
-		return nil, invalid(found)
+	if err := found.problem(); err != nil {
+		return nil, err
 	}
 	unmet := append([]string{}, r.Unmet...)
 	if limit := required["latency"].Max; limit != nil && contracts.Decimal(r.LatencyMS)*contracts.Micro > *limit {

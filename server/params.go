@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -30,12 +29,7 @@ type parameter struct {
 }
 
 func choice(of ...string) func(string) string {
-	return func(value string) string {
-		if slices.Contains(of, value) {
-			return ""
-		}
-		return fmt.Sprintf("it is one of %q", of)
-	}
+	return func(value string) string { return notOneOf(value, of) }
 }
 
 func name(value string) string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
 )
 
@@ -65,6 +66,9 @@ privacy: {locality: local, region: [eu]}
 		{"misspelt predicate", "PUT", "/v1/services/a", contract("a", "eu", "predicates:\n  - id: p\n    expr: request.estimat.units < 3\n"), "application/yaml"},
 		{"YAML alias", "PUT", "/v1/services/a", "a: &x 1\nb: *x\n", "application/yaml"},
 		{"empty batch", "POST", "/v1/decisions/batch", `{"requests": [], "mode": "fast"}`, "application/json"},
+		{"batch with faults", "POST", "/v1/decisions/batch", `{"requests": [{"intent": {"type": 7}}, {"intent": {"type": "A"}, "data": {"labels": ["none", "x"]}, "seed": 1}]}`, "application/json"},
+		{"empty outcome", "POST", "/v1/decisions/{decision}/outcome", `{}`, "application/json"},
+		{"empty grants", "PUT", "/v1/services/a/grants", `{}`, "application/json"},
 		{"outcome with faults", "POST", "/v1/decisions/{decision}/outcome", `{"status": "fine", "latency_ms": -1, "unmet": ["latency"], "cost_usd": -1, "x": 1}`, "application/json"},
 		{"attestation with faults", "PUT", "/v1/services/a/attestation", `{"level": "best", "contract": "abc"}`, "application/json"},
 		{"grants with faults", "PUT", "/v1/services/a/grants", `{"tenants": ["Beta", "default"], "reason": "x"}`, "application/json"},
@@ -87,9 +91,10 @@ func TestProblems(t *testing.T) {
 		if took := time.Since(begun); took > time.Second {
 			t.Errorf("%s: refused only after %v", w.name, took)
 		}
-		if r.status < 400 || r.status >= 500 || r.problem() == "" {
+		if refused := r.status >= 400 && r.status < 500 && r.problem() != ""; !refused && w.name != "batch with faults" {
 			t.Errorf("%s: %d %s", w.name, r.status, r.body)
 		}
+		onceEach(t, w.name, r.body)
 		if i.everything("default") != before {
 			t.Errorf("%s: it was refused and left a trace", w.name)
 		}
@@ -106,6 +111,35 @@ func TestProblems(t *testing.T) {
 	must(t, err)
 	if !bytes.Equal(golden.Bytes(), want) {
 		t.Errorf("the problems are not those of %s: look at them, and run with -update\n%s", path, golden.Bytes())
+	}
+}
+
+// onceEach demands that a problem, or each one of a batch, has no two faults of one value, repeats no name of a field, and prints no list of Go's.
+func onceEach(t *testing.T, name string, body []byte) {
+	t.Helper()
+	var answer struct {
+		server.Problem
+		Results []struct{ Problem server.Problem }
+	}
+	must(t, json.Unmarshal(body, &answer))
+	problems := []server.Problem{answer.Problem}
+	for n, r := range answer.Results {
+		problems = append(problems, r.Problem)
+		for _, e := range r.Problem.Errors {
+			if !strings.HasPrefix(e.Pointer, fmt.Sprintf("/requests/%d/", n)) {
+				t.Errorf("%s: %q leads elsewhere", name, e.Pointer)
+			}
+		}
+	}
+	for _, p := range problems {
+		seen := map[string]bool{}
+		for _, e := range p.Errors {
+			field := e.Pointer[strings.LastIndexByte(e.Pointer, '/')+1:]
+			if e.Pointer != "" && seen[e.Pointer] || strings.HasPrefix(e.Detail, field+" ") && field != "" || strings.Contains(e.Detail, `" "`) {
+				t.Errorf("%s: %+v", name, e)
+			}
+			seen[e.Pointer] = true
+		}
 	}
 }
 
