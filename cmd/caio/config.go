@@ -30,6 +30,7 @@ type config struct {
 	Installation   string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
 	Development    bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
 	Policies       []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
+	PolicyKeys     []string                              `json:"policy_keys,omitempty" jsonschema_description:"public keys that sign policies, each ID=ALGORITHM:FILE"`
 	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
 	Auth           authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`

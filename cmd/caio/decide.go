@@ -247,7 +247,9 @@ func (o *options) decideScenarios(cmd *cobra.Command, f decideFlags, bundles []*
 		differences := s.Expect.Compare(decision)
 		if len(differences) > 0 {
 			missed++
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n%s", s.Pos, s.Name, scenario.Table(differences))
+			if o.machine() || o.quiet {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n%s", s.Pos, s.Name, scenario.Table(differences))
+			}
 		}
 		switch {
 		case o.machine():
@@ -260,8 +262,10 @@ func (o *options) decideScenarios(cmd *cobra.Command, f decideFlags, bundles []*
 			}
 		case len(scenarios) == 1:
 			p.decision(&decision, whyFromSnapshot(arguments.Snapshot))
+			p.differences(s, differences)
 		case !o.quiet:
 			p.printf("%s %s %s\n", p.met(len(differences) == 0), s.Name, p.faint.Render(summary(&decision)))
+			p.differences(s, differences)
 		}
 	}
 	end()
@@ -293,6 +297,13 @@ func (o *options) readScenarios(cmd *cobra.Command, files []string) ([]scenario.
 		return nil, not("there is no scenario in %s", strings.Join(files, ", "))
 	}
 	return all, nil
+}
+
+// differences shows what came out otherwise than expected, side by side.
+func (p *presenter) differences(s *scenario.Scenario, differences []scenario.Difference) {
+	if len(differences) > 0 {
+		p.printf("%s: %s\n  %s\n", s.Pos, p.bad.Render("not as expected"), strings.ReplaceAll(strings.TrimRight(scenario.Table(differences), "\n"), "\n", "\n  "))
+	}
 }
 
 func summary(d *verify.Decision) string {

@@ -62,6 +62,9 @@ func (o *options) tellCheck(cmd *cobra.Command, bundles []*rego.Bundle, constrai
 	if o.diagnose(cmd, all) {
 		return no()
 	}
+	if len(constraints) == 0 {
+		return not("there is no constraint here: a rule violation[\"ID\"] in a package caio.policy.…, caio.safety.… or caio.traits.…")
+	}
 	if o.quiet {
 		return nil
 	}
@@ -70,9 +73,7 @@ func (o *options) tellCheck(cmd *cobra.Command, bundles []*rego.Bundle, constrai
 	for _, c := range constraints {
 		rows = append(rows, []string{c.ID, string(c.Family), c.Severity, c.Title})
 	}
-	if len(rows) > 0 {
-		p.table([]string{"CONSTRAINT", "FAMILY", "SEVERITY", "TITLE"}, rows)
-	}
+	p.table([]string{"CONSTRAINT", "FAMILY", "SEVERITY", "TITLE"}, rows)
 	for _, bundle := range bundles {
 		p.printf("  %s %s\n", p.bold.Render(bundle.Name), p.faint.Render(bundle.Digest))
 	}
@@ -161,7 +162,7 @@ func (t *policyTest) scenarios(o *options, cmd *cobra.Command, dirs []string, bu
 		}
 		start := time.Now()
 		result, err := s.Run(cmd.Context(), bundles)
-		r := rego.TestResult{Package: s.Pos.File, Name: s.Name, Pos: s.Pos, Status: "pass"}
+		r := rego.TestResult{Name: s.Name, Pos: s.Pos, Status: "pass"}
 		switch {
 		case err != nil:
 			r.Status, r.Detail = "error", err.Error()
@@ -208,12 +209,19 @@ func (t *policyTest) tell(p *presenter, report *rego.Report) {
 		if r.Status == "pass" && !t.verbose {
 			continue
 		}
-		p.printf("%s: %s.%s %s\n", r.Pos, r.Package, r.Name, marks[r.Status])
-		for _, text := range []string{r.Detail, r.Output, r.Trace} {
+		p.printf("%s: %s %s\n", r.Pos, strings.TrimPrefix(r.Package+"."+r.Name, "."), marks[r.Status])
+		texts := []string{r.Detail, r.Output, r.Trace}
+		if r.Status == "pass" {
+			texts = texts[1:2]
+		}
+		for _, text := range texts {
 			if text != "" {
 				p.printf("  %s\n", strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  "))
 			}
 		}
+	}
+	if len(report.Results) == 0 {
+		return
 	}
 	p.printf("%s\n", strings.Repeat("-", 80))
 	p.printf("PASS: %d/%d\n", report.Pass, len(report.Results))

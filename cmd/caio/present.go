@@ -127,6 +127,9 @@ func (p *presenter) unmatched(d *verify.Decision) {
 		return
 	}
 	p.printf("\n")
+	if len(d.Candidates) == 0 {
+		p.nearlyMatched(d)
+	}
 	counts := map[string]int{}
 	for _, u := range d.Unmatched {
 		counts[strings.Join(u.IDs, "+")]++
@@ -136,6 +139,26 @@ func (p *presenter) unmatched(d *verify.Decision) {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[ids], ids))
 	}
 	p.printf("%s\n", p.faint.Render(fmt.Sprintf("  %d of %d services did not match: %s", len(d.Unmatched), len(d.Unmatched)+len(d.Candidates), strings.Join(parts, ", "))))
+}
+
+// nearlyMatched lists, where no service matched, those that came nearest: with the fewest false predicates.
+func (p *presenter) nearlyMatched(d *verify.Decision) {
+	const most = 5
+	nearest := slices.Clone(d.Unmatched)
+	slices.SortStableFunc(nearest, func(a, b verify.Unmatched) int { return cmp.Compare(len(a.IDs), len(b.IDs)) })
+	rows := [][]string{}
+	for _, u := range nearest[:min(most, len(nearest))] {
+		if len(u.IDs) == len(nearest[0].IDs) {
+			rows = append(rows, []string{u.Service, strings.Join(u.IDs, " ")})
+		}
+	}
+	p.table([]string{"NEAREST", "DOES NOT SATISFY"}, rows)
+	p.printf("\n")
+}
+
+// legend says how to read the table of survivors.
+func (p *presenter) legend() {
+	p.printf("  %s\n", p.faint.Render("Bars are terms between 0 and 1: + raises the objective, - lowers it, each with its weight."))
 }
 
 // table draws rows without a frame, the head faint.
@@ -164,12 +187,12 @@ func (p *presenter) verdicts(verdicts []verify.Verdict) {
 		}[v.Status]
 		text := v.Reason
 		if v.Pointer != "" {
-			text += " " + p.bold.Render(v.Pointer)
+			text += ", at " + p.bold.Render(v.Pointer)
 		}
 		if v.Want != "" || v.Got != "" {
 			text += fmt.Sprintf(": %s, not %s", shorten(or(v.Want, "nothing")), shorten(or(v.Got, "nothing")))
 		}
-		p.printf("  %-13s %s  %s\n", v.Layer, pad(mark, 9), text)
+		p.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-13s %s  %s", v.Layer, pad(mark, 9), text), " "))
 	}
 }
 

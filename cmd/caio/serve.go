@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
@@ -61,6 +63,7 @@ and a development token that is printed at the first start.`,
 	f.StringVar(&flags.Store, "store", "", "`URL` of the store: sqlite:FILE")
 	f.StringVar(&flags.Keys, "keys", "", "`FOLDER` of keys")
 	f.StringSliceVar(&flags.Policies, "policies", nil, "policies in force for every tenant: `FOLDERS` or tarballs")
+	f.StringArrayVar(&flags.PolicyKeys, "policy-key", nil, policyKeysUsage)
 	f.BoolVar(&show, "print-config", false, "print the configuration in force and end")
 	f.BoolVar(&schema, "config-schema", false, "print the JSON Schema of the configuration file and end")
 	return cmd
@@ -83,6 +86,7 @@ func override(cmd *cobra.Command, c, flags *config) {
 		"store":           func() { c.Store = flags.Store },
 		"keys":            func() { c.Keys = flags.Keys },
 		"policies":        func() { c.Policies = flags.Policies },
+		"policy-key":      func() { c.PolicyKeys = flags.PolicyKeys },
 	} {
 		if cmd.Flags().Changed(name) {
 			set()
@@ -141,14 +145,9 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	bundles, err := o.bundles(cmd, c.Policies)
+	bundles, err := o.bundlesInForce(cmd, c)
 	if err != nil {
 		return server.Config{}, err
-	}
-	for _, bundle := range bundles {
-		if bundle.Key == "" && !c.Development {
-			return server.Config{}, misused("policies: no key signed the bundle %s, and only a server with development: true takes such", bundle.Name)
-		}
 	}
 	issuers, err := c.Auth.issuers()
 	if err != nil {
@@ -173,6 +172,28 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 		Limits: c.Limits.limits(),
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, nil
+}
+
+// bundlesInForce reads the policies and verifies them. In proofs a bundle has the name of its file or folder, without the way there.
+func (o *options) bundlesInForce(cmd *cobra.Command, c config) ([]*rego.Bundle, error) {
+	bundles, err := o.bundles(cmd, c.Policies)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := readPolicyKeys(c.PolicyKeys)
+	if err != nil {
+		return nil, err
+	}
+	if err := verifyBundles(bundles, keys); err != nil {
+		return nil, err
+	}
+	for _, bundle := range bundles {
+		if bundle.Key == "" && !c.Development {
+			return nil, misused("policies: no key of policy_keys signed the bundle %s, and only a server with development: true takes such", bundle.Name)
+		}
+		bundle.Name = strings.TrimSuffix(filepath.Base(bundle.Name), ".tar.gz")
+	}
+	return bundles, nil
 }
 
 // openSigner reads a key, or makes it at the first start.

@@ -37,6 +37,11 @@ func newTokenIssue(o *options) *cobra.Command {
 			if created {
 				fmt.Fprintf(cmd.ErrOrStderr(), "There was no development key in %s: one was made. Only a server that is started with --keys %s takes this token.\n", keys, keys)
 			}
+			for _, role := range p.Roles {
+				if !slices.Contains(auth.Roles(), auth.Role(role)) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "The role %q opens no call; only policies can read it.\n", role)
+				}
+			}
 			p.Tenant, p.Trust = o.tenantOrDefault(), level
 			slices.Sort(p.Roles)
 			slices.Sort(p.Permissions)

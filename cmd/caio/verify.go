@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
@@ -12,6 +13,7 @@ import (
 
 func newVerify(o *options) *cobra.Command {
 	var trustFile string
+	var policyKeys []string
 	var machine bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
@@ -34,7 +36,11 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 			if err != nil {
 				return err
 			}
-			checked, err := check(cmd.Context(), data, trust)
+			keys, err := readPolicyKeys(policyKeys)
+			if err != nil {
+				return err
+			}
+			checked, err := check(cmd.Context(), data, trust, keys)
 			if err != nil {
 				return err
 			}
@@ -52,6 +58,7 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().StringArrayVar(&policyKeys, "policy-key", nil, policyKeysUsage)
 	cmd.Flags().BoolVar(&machine, "json", false, "the same as --format json")
 	markRequired(cmd, "trust")
 	return cmd
@@ -79,17 +86,27 @@ type checked struct {
 }
 
 // check runs every layer over the bytes of an evidence file.
-func check(ctx context.Context, data []byte, trust verify.Trust) (checked, error) {
+func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key) (checked, error) {
 	build, err := server.ReadBuild()
 	if err != nil {
 		return checked{}, err
+	}
+	o := replay.Options{Build: build}
+	if len(policyKeys) > 0 {
+		o.VerifyBundle = func(b *rego.Bundle) (string, error) {
+			verified, err := rego.Verify(b, policyKeys)
+			if err != nil {
+				return "", err
+			}
+			return verified.Key, nil
+		}
 	}
 	evidence, verdicts := verify.CheckFile(data, trust)
 	c := checked{Verdicts: verdicts}
 	if evidence == nil {
 		return c, nil
 	}
-	c.Verdicts = verify.Arrange(append(verdicts, replay.Check(ctx, evidence, replay.Options{Build: build})...))
+	c.Verdicts = verify.Arrange(append(verdicts, replay.Check(ctx, evidence, o)...))
 	c.Document = verify.Digest(evidence.Document)
 	if document, err := verify.DecodeDocument(evidence.Document); err == nil {
 		c.DecisionID = document.DecisionID
