@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/source"
 	"github.com/smarthausgroup/caio/engine"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -70,6 +72,8 @@ type Violated struct {
 	ID      string `json:"id"`
 	Reason  string `json:"reason"`
 	Remedy  string `json:"remedy"`
+	// False is the part of the predicate that is false, as the contract has it; only where decisions are explained.
+	False string `json:"false,omitempty"`
 }
 
 // Links lead to the parts of the proof.
@@ -133,11 +137,7 @@ func (r reader) routed(a *Answer, d *verify.Document) error {
 			survivors++
 		}
 	}
-	sentence := fmt.Sprintf("%s satisfies every rule, and of %s that do it has the highest objective, %s", c.ID, count(survivors, "service"), nano(*d.Choice.Objective))
-	if d.Choice.RunnerUp != nil {
-		sentence += fmt.Sprintf("; %s comes next, %s behind", d.Choice.RunnerUp.Service, nano(d.Choice.RunnerUp.Margin))
-	}
-	a.Reasons = append(a.Reasons, sentence+".")
+	a.Reasons = append(a.Reasons, won(&d.Choice, survivors))
 	fallen := 0
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
@@ -160,6 +160,15 @@ func (r reader) routed(a *Answer, d *verify.Document) error {
 		a.Reasons = append(a.Reasons, count(n, "service")+" did not match the request.")
 	}
 	return nil
+}
+
+// won is a sentence about the winner among so many survivors, and about the one that comes next.
+func won(c *verify.Choice, survivors int) string {
+	if c.RunnerUp == nil {
+		return fmt.Sprintf("%s alone satisfies every rule; its objective is %s.", c.Service, verify.ObjectiveText(*c.Objective))
+	}
+	first, second := verify.ObjectiveTexts(*c.Objective, *c.Objective-c.RunnerUp.Margin)
+	return fmt.Sprintf("%s satisfies every rule, and of %s that do it has the highest objective, %s; %s comes next with %s.", c.Service, count(survivors, "service"), first, c.RunnerUp.Service, second)
 }
 
 // maxRejected bounds how many of the services that were rejected the answer to a routed request goes into.
@@ -218,11 +227,37 @@ func (r reader) unmatched(a *Answer, d *verify.Document) error {
 		}
 		a.Denied.Violations = append(a.Denied.Violations, violated...)
 	}
-	a.Reasons = append(a.Reasons, fmt.Sprintf("No service matches this request: %s registered, none offers what it requires.", count(len(d.Unmatched), "service")))
+	var err error
+	if a.Reasons, err = r.missing(d); err != nil {
+		return err
+	}
+	a.Reasons = append(a.Reasons, fmt.Sprintf("No service matches this request: %s registered, none satisfies what it requires.", count(len(d.Unmatched), "service")))
 	return nil
 }
 
-// violated puts violations into words: of a constraint its message and its remedy, of a predicate the text of what was false. Without a reason, as documents hold none of stage match, that text is the whole predicate.
+// missing is a sentence for each required capability that no service offers, none of which matched.
+func (r reader) missing(d *verify.Document) ([]string, error) {
+	offered := map[string]bool{}
+	for _, u := range d.Unmatched {
+		service, err := r.service(u.Service, "")
+		if err != nil {
+			return nil, err
+		}
+		for i := range service.Contract.Capabilities {
+			offered[service.Contract.Capabilities[i].Type] = true
+		}
+	}
+	var sentences []string
+	for _, required := range d.Request.Requirements.Capabilities {
+		if !offered[required] && len(sentences) < maxUnmatched {
+			meant := cmp.Or(source.DidYouMean(required, slices.Sorted(maps.Keys(offered))), ".")
+			sentences = append(sentences, fmt.Sprintf("No service offers the capability %q%s", required, meant))
+		}
+	}
+	return sentences, nil
+}
+
+// violated puts violations into words: of a constraint its message and its remedy, of a predicate what it means that it is false.
 func (r reader) violated(service, digest string, violations []contracts.Violation) ([]Violated, error) {
 	compiled, err := r.service(service, digest)
 	if err != nil {
@@ -234,7 +269,7 @@ func (r reader) violated(service, digest string, violations []contracts.Violatio
 		if v.Kind == contracts.KindRego {
 			list[i].Remedy = r.constraint[v.ID].Remedy
 		} else {
-			list[i].Reason, list[i].Remedy = predicate(compiled, v)
+			list[i].Reason, list[i].Remedy = reasonOf(compiled, v.ID), remedyOf(v.ID)
 		}
 		if v.Reason == contracts.ReasonError {
 			list[i].Reason = "it could not be evaluated, so it counts as violated"
@@ -243,23 +278,22 @@ func (r reader) violated(service, digest string, violations []contracts.Violatio
 	return list, nil
 }
 
-// predicate says what was false: in words, where the predicate has any, and its text.
-func predicate(s *engine.Service, v contracts.Violation) (reason, remedy string) {
-	remedy = remedyOf(v.ID)
-	for _, p := range s.Predicates() {
-		if p.ID != v.ID {
-			continue
+// reasonOf says what it means for a service that its predicate is false.
+func reasonOf(s *engine.Service, id string) string {
+	for _, p := range s.Contract.Predicates {
+		if p.ID == id {
+			return verify.FalsePredicate(id, p.Message, p.Expr)
 		}
-		text := p.Expr
-		if index, err := strconv.Atoi(v.Reason); err == nil {
-			text = s.Conjunct(v.ID, index)
-		}
-		if p.Message == "" {
-			return "not so: " + text, remedy
-		}
-		return "not so: " + p.Message + " [" + text + "]", remedy
 	}
-	return v.Reason, remedy
+	return verify.FalsePredicate(id, "", "")
+}
+
+// falseText is the part of a predicate that was false, as it stands in the contract or was generated from it: the conjunct that the violation names, "" where it names none.
+func falseText(s *engine.Service, v contracts.Violation) string {
+	if index, err := strconv.Atoi(v.Reason); err == nil && v.Kind == contracts.KindCEL {
+		return s.Conjunct(v.ID, index)
+	}
+	return ""
 }
 
 // remedies say what can be done about a generated predicate that is false, by its id or what its id begins with (spec/contract.md, "What it compiles into").
@@ -295,13 +329,4 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return strconv.Itoa(n) + " " + noun + "s"
-}
-
-// nano is an objective as a decimal with three places, rounded towards zero.
-func nano(n int64) string {
-	sign := ""
-	if n < 0 {
-		sign, n = "-", -n
-	}
-	return fmt.Sprintf("%s%d.%03d", sign, n/1e9, n%1e9/1e6)
 }

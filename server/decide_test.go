@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,7 +52,11 @@ func TestDenials(t *testing.T) {
 		{"match", "", `{"intent": {"type": "chat"}}`, "match", server.Violated{Service: "us", ID: "capability"}},
 		{"bounds", "", `{"intent": {"type": "embeddings"}, "limits": {"max_cost_usd": 0.0001}}`, "bounds", server.Violated{Service: "us", ID: "bounds.cost"}},
 		{"author's predicate", contract("us", "us", "predicates:\n  - {id: tiny, expr: request.estimate.units <= 2, message: at most two inputs}\n"),
-			`{"intent": {"type": "embeddings"}, "estimate": {"units": 3}}`, "match", server.Violated{Service: "us", ID: "tiny", Reason: "not so: at most two inputs [request.estimate.units <= 2]"}},
+			`{"intent": {"type": "embeddings"}, "estimate": {"units": 3}}`, "match", server.Violated{Service: "us", ID: "tiny", Reason: "at most two inputs"}},
+		{"author's predicate without a message", contract("us", "us", "predicates:\n  - {id: tiny, expr: request.estimate.units <= 2}\n"),
+			`{"intent": {"type": "embeddings"}, "estimate": {"units": 3}}`, "match", server.Violated{Service: "us", ID: "tiny", Reason: "not so: request.estimate.units <= 2"}},
+		{"guarantee", contract("us", "us", "guarantees:\n  latency: {max: 40}\n"), `{"intent": {"type": "embeddings"}, "requirements": {"guarantees": {"latency": {"max": 10}}}}`, "match",
+			server.Violated{Service: "us", ID: "guarantee.latency", Reason: "does not guarantee the latency that is required"}},
 	} {
 		if c.contract != "" {
 			i.register(all, c.contract)
@@ -72,6 +77,49 @@ func TestDenials(t *testing.T) {
 		if got.Service != c.want.Service || got.ID != c.want.ID || got.Reason == "" || got.Remedy == "" || c.want.Reason != "" && got.Reason != c.want.Reason || c.want.Remedy != "" && got.Remedy != c.want.Remedy {
 			t.Errorf("%s: %+v", c.name, got)
 		}
+	}
+}
+
+// A denial says which capability nobody offers, and what was meant perhaps; a guarantee that is not met is no capability that is missing. Read again, it says the same, with the contracts of its time.
+func TestReasonsOfADenial(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("eu", "eu", "guarantees:\n  latency: {max: 40}\n"))
+	for _, c := range []struct{ request, want string }{
+		{`{"intent": {"type": "embedings"}}`, `No service offers the capability "embedings": did you mean "embeddings"?`},
+		{`{"intent": {"type": "chat"}}`, `No service offers the capability "chat".`},
+		{`{"intent": {"type": "embeddings"}, "requirements": {"guarantees": {"latency": {"max": 10}}}}`, "No service matches this request: 1 service registered, none satisfies what it requires."},
+	} {
+		a := i.decide(all, c.request)
+		if !slices.Contains(a.Reasons, c.want) || len(a.Reasons) > 2 {
+			t.Errorf("%s: %q", c.request, a.Reasons)
+		}
+		i.register(all, contract("eu", "eu", "tags: ["+strings.ToLower(a.DecisionID[:8])+"]\n"))
+		var again server.Answer
+		i.call("GET", "/v1/decisions/"+a.DecisionID, all, "").into(t, &again)
+		if !slices.Equal(again.Reasons, a.Reasons) {
+			t.Errorf("%q, read again %q", a.Reasons, again.Reasons)
+		}
+		i.register(all, contract("eu", "eu", "guarantees:\n  latency: {max: 40}\n"))
+	}
+}
+
+// Answers and reports write objectives alike.
+func TestObjectivesAreThoseOfReports(t *testing.T) {
+	i := start(t)
+	all := i.token("default", auth.Operator)
+	i.register(all, contract("a", "eu", ""))
+	i.register(all, strings.Replace(contract("b", "eu", ""), "0.001", "0.0013", 1))
+	var full struct {
+		Reasons  []string
+		Document verify.Document
+	}
+	i.call("POST", "/v1/decisions?detail=full", all, embed).into(t, &full)
+	reported := verify.Sentences(nil, &full.Document)
+	parts := strings.Split(reported[1], "feasible, ")
+	second, first, _ := strings.Cut(parts[1], " against ")
+	if want := "highest objective, " + first + "; b comes next with " + second + "."; !strings.Contains(full.Reasons[0], want) {
+		t.Errorf("%q lacks %q: %q", full.Reasons[0], want, reported)
 	}
 }
 
@@ -272,6 +320,9 @@ func TestExplain(t *testing.T) {
 		if e.Services[n].Stage != stage {
 			t.Errorf("%s fell at %s, not at %s", e.Services[n].Service, e.Services[n].Stage, stage)
 		}
+	}
+	if chat, us := e.Services[0].Violations, e.Services[2].Violations; len(chat) != 1 || chat[0].Reason != "does not offer what is asked for" || chat[0].False != `request.requirements.capabilities.only(["chat"])` || len(us) != 1 || us[0].False != "" {
+		t.Errorf("%s", r.body)
 	}
 	entries, err := i.store.Entries(context.Background(), "default", e.Index, 1)
 	must(t, err)

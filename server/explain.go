@@ -19,7 +19,7 @@ type Explanation struct {
 	Time    string `json:"time" jsonschema:"format=date-time"`
 	// Services are all that the tenant's snapshot holds, in order of id.
 	Services []ExplainedService `json:"services"`
-	Control  [8]int64           `json:"control"`
+	Control  [8]int64           `json:"control"` // each in micro: 1000000 is 1
 	Warnings []verify.Warning   `json:"warnings"`
 	// Index is that of the log's entry that counts this call.
 	Index int64 `json:"index"`
@@ -30,7 +30,8 @@ type ExplainedService struct {
 	Service    string          `json:"service"`
 	Stage      contracts.Stage `json:"stage"` // where it fell, or score
 	Violations []Violated      `json:"violations,omitempty"`
-	Score      *verify.Score   `json:"score,omitempty"`
+	// Score is what the service was ranked by; its objective is in nano, as documents have it.
+	Score *verify.Score `json:"score,omitempty"`
 }
 
 const explanationNote = "This is what would be decided now, not a decision: it has no proof."
@@ -106,6 +107,9 @@ func (s *Server) explanation(in *admitted, e engine.Explanation) (*Explanation, 
 			var err error
 			if row.Violations, err = words.violated(row.Service, service.Digest, violations); err != nil {
 				return nil, err
+			}
+			for i := range violations {
+				row.Violations[i].False = falseText(service, violations[i])
 			}
 		}
 		answer.Services = append(answer.Services, row)

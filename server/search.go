@@ -143,9 +143,6 @@ func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, 
 	}
 	var state *ledger.State
 	service := func(id, digest string) (*engine.Service, error) {
-		if row, ok := t.now.Load().snapshot.Service(id); ok && row.Digest == digest {
-			return row, nil
-		}
 		if digest == "" {
 			// Documents name no contract of a service that did not match: the log knows.
 			if state == nil {
@@ -156,6 +153,9 @@ func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, 
 				state = ledger.Fold(events)
 			}
 			digest = state.Services[id].Contract
+		}
+		if row, ok := t.now.Load().snapshot.Service(id); ok && row.Digest == digest {
+			return row, nil
 		}
 		return s.stored(ctx, t.name, digest)
 	}

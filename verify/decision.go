@@ -36,9 +36,9 @@ type Elimination struct {
 
 // Score is a survivor's terms (micro), estimate and objective (nano).
 type Score struct {
-	Terms     Terms    `json:"terms"`
+	Terms     Terms    `json:"terms"` // each in micro: 1000000 is 1
 	Estimate  Estimate `json:"estimate"`
-	Objective int64    `json:"objective"`
+	Objective int64    `json:"objective"` // in nano: 1000000000 is 1
 }
 
 // Terms of the objective, in micro, each in [0, 1_000_000] (spec/calculus.md, section 4).

@@ -90,7 +90,7 @@ func Check(ev *Evidence, trust Trust) []Verdict {
 		{Layer: LayerWitnesses, Status: Skipped, Reason: "unwitnessed: there is no checkpoint that anybody could have cosigned"},
 		{Layer: LayerCurrency, Status: Skipped, Reason: "the evidence holds no receipts of the entries that put snapshot, attestations, settings and bundles in force"},
 		argmax,
-		{Layer: LayerOutcome, Status: Skipped, Reason: "the evidence holds no attempts and no outcome"},
+		{Layer: LayerOutcome, Status: Skipped, Reason: "the evidence does not say whether a call was made, or how it went"},
 	}
 }
 

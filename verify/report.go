@@ -13,12 +13,12 @@ import (
 )
 
 // Sentences tells the decision in plain words, one fact of d a sentence: the outcome, the survivors in their order, the rejected, those that did not match, warnings. What d says is only as good as the layers
-// that passed. ev, which may be nil, gives the messages of authors' predicates. Control characters of the texts are replaced, so that a terminal can show them.
+// that passed. ev, which may be nil, gives authors' predicates. Control characters of the texts are replaced, so that a terminal can show them.
 func Sentences(ev *Evidence, d *Document) []string {
 	sentences := survivors(d)
 	for _, c := range d.Candidates {
 		if c.Eliminated != nil {
-			sentences = append(sentences, fmt.Sprintf("rejected %s: %s", c.Service, reasons(c.Service, c.Eliminated.Violations, ev.messages(c.Contract))))
+			sentences = append(sentences, fmt.Sprintf("rejected %s: %s", c.Service, reasons(c.Service, c.Eliminated.Violations, ev.predicates(c.Contract))))
 		}
 	}
 	sentences = append(sentences, unmatched(ev, d)...)
@@ -52,15 +52,18 @@ func survivors(d *Document) []string {
 	sentences := []string{fmt.Sprintf("routed to %s, %s", d.Choice.Service, d.Choice.Route)}
 	for _, c := range ranking {
 		if c.Service != d.Choice.Service && d.Choice.Objective != nil {
-			mine, winners := units(c.Score.Objective, *d.Choice.Objective)
+			mine, winners := ObjectiveTexts(c.Score.Objective, *d.Choice.Objective)
 			sentences = append(sentences, fmt.Sprintf("%s was feasible, %s against %s%s", c.Service, mine, winners, tie(ranking[0], c)))
 		}
 	}
 	return sentences
 }
 
-// units writes two objectives in nano as decimals, with three places or as many as tell them apart.
-func units(a, b int64) (string, string) {
+// ObjectiveText writes an objective in nano as people read it: as a decimal with three places, half away from zero.
+func ObjectiveText(nano int64) string { return rounded(nano, 3) }
+
+// ObjectiveTexts writes two objectives like [ObjectiveText], or with as many more places as tell them apart.
+func ObjectiveTexts(a, b int64) (string, string) {
 	for places := 3; ; places++ {
 		x, y := rounded(a, places), rounded(b, places)
 		if x != y || a == b {
@@ -97,12 +100,12 @@ func rounded(nano int64, places int) string {
 	return sign + digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 
-func reasons(service string, violations []contracts.Violation, messages map[string]string) string {
+func reasons(service string, violations []contracts.Violation, written map[string]contracts.Predicate) string {
 	parts := make([]string, len(violations))
 	for i, v := range violations {
 		parts[i] = v.ID + ", " + strings.TrimPrefix(v.Reason, service+" ")
 		if v.Kind == contracts.KindCEL {
-			parts[i] = v.ID + ", " + predicate(v.ID, messages)
+			parts[i] = v.ID + ", " + FalsePredicate(v.ID, written[v.ID].Message, written[v.ID].Expr)
 		}
 		if v.Reason == contracts.ReasonError {
 			parts[i] = v.ID + ", which could not be evaluated, and so is violated"
@@ -116,9 +119,9 @@ func unmatched(ev *Evidence, d *Document) []string {
 	const shown = 5
 	groups := map[string][]string{}
 	for _, u := range d.Unmatched {
-		parts := make([]string, len(u.IDs))
+		parts, written := make([]string, len(u.IDs)), ev.predicatesOf(u.Service)
 		for i, id := range u.IDs {
-			parts[i] = id + ", " + predicate(id, ev.messagesOf(u.Service))
+			parts[i] = id + ", " + FalsePredicate(id, written[id].Message, written[id].Expr)
 		}
 		why := strings.Join(parts, "; ")
 		groups[why] = append(groups[why], u.Service)
@@ -140,11 +143,11 @@ var generated = map[string]string{
 	"capability":              "does not offer what is asked for",
 	"excluded":                "the request excludes it",
 	"guarantee.offered":       "does not offer a guarantee that is required",
-	"limit.max_input_tokens":  "takes fewer input tokens",
-	"limit.max_output_tokens": "gives fewer output tokens",
-	"limit.max_units":         "takes fewer units a call",
-	"limit.max_payload_bytes": "takes a smaller payload",
-	"attribute":               "lacks an attribute that is required",
+	"limit.max_input_tokens":  "takes fewer input tokens than the request has",
+	"limit.max_output_tokens": "gives fewer output tokens than the request expects",
+	"limit.max_units":         "takes fewer units a call than the request has",
+	"limit.max_payload_bytes": "takes only a smaller payload",
+	"attribute":               "lacks an attribute that is required, or has another value",
 	"privacy.sensitive":       "is neither local nor encrypted both in transit and at rest, and the data is sensitive",
 	"access.permissions_any":  "the principal holds none of the permissions that it asks for",
 	"access.permissions_all":  "the principal lacks a permission that it asks for",
@@ -153,8 +156,8 @@ var generated = map[string]string{
 	"bounds.latency":          "is expected to take longer than the request allows, or nobody knows how long",
 }
 
-// predicate says what it means that the predicate id is false.
-func predicate(id string, messages map[string]string) string {
+// FalsePredicate says what it means for a service that a predicate of its contract is false. Message and text are those of a predicate that the contract's author wrote, whose message says what should be so; both are empty where they are not known.
+func FalsePredicate(id, message, text string) string {
 	if text, ok := generated[id]; ok {
 		return text
 	}
@@ -164,14 +167,17 @@ func predicate(id string, messages map[string]string) string {
 	if guarantee, ok := strings.CutPrefix(id, "guarantee."); ok {
 		return "does not guarantee the " + guarantee + " that is required"
 	}
-	if message := messages[id]; message != "" {
+	switch {
+	case message != "":
 		return message
+	case text != "":
+		return "not so: " + text
 	}
 	return "a condition of its contract is not met"
 }
 
-// messages are those of the author's predicates of a contract, by id.
-func (ev *Evidence) messages(digest string) map[string]string {
+// predicates are those that the author of a contract wrote, by id.
+func (ev *Evidence) predicates(digest string) map[string]contracts.Predicate {
 	if ev == nil {
 		return nil
 	}
@@ -181,18 +187,18 @@ func (ev *Evidence) messages(digest string) map[string]string {
 	if err := json.Unmarshal(ev.Contracts[digest], &contract); err != nil {
 		return nil // a slim evidence lacks it, and layer document tells of a broken one
 	}
-	messages := map[string]string{}
+	written := map[string]contracts.Predicate{}
 	for _, p := range contract.Predicates {
-		messages[p.ID] = p.Message
+		written[p.ID] = p
 	}
-	return messages
+	return written
 }
 
-func (ev *Evidence) messagesOf(service string) map[string]string {
+func (ev *Evidence) predicatesOf(service string) map[string]contracts.Predicate {
 	if ev == nil {
 		return nil
 	}
-	return ev.messages(ev.Snapshot[service])
+	return ev.predicates(ev.Snapshot[service])
 }
 
 // plain replaces what could move a cursor or turn the direction of a text.

@@ -68,12 +68,25 @@ func TestSentencesRound(t *testing.T) {
 		{1, -1_000_000_000, "-1.000 against 0.000"},
 		{436_000_000, 435_999_600, "0.4359996 against 0.4360000"},
 		{-5_000_000, -5_000_001, "-0.005000001 against -0.005000000"},
+		{436_000_000, -23_600_000, "-0.024 against 0.436"},
 	} {
 		d := example(t).document
 		d.Choice.Objective, d.Candidates[0].Score.Objective, d.Candidates[1].Score.Objective = &c.winner, c.winner, c.other
 		if lines := strings.Join(verify.Sentences(nil, d), "\n"); !strings.Contains(lines, "feasible, "+c.want+"\n") {
 			t.Errorf("no %q in\n%s", c.want, lines)
 		}
+	}
+}
+
+// An author's predicate has the words of its author, or else its own text.
+func TestAuthorsWords(t *testing.T) {
+	for _, c := range []struct{ message, want string }{{"at most two inputs", "at most two inputs"}, {"", "not so: request.estimate.units <= 2"}} {
+		if got := verify.FalsePredicate("tiny", c.message, "request.estimate.units <= 2"); got != c.want {
+			t.Errorf("%q: %q", c.message, got)
+		}
+	}
+	if got := verify.FalsePredicate("tiny", "", ""); got != "a condition of its contract is not met" {
+		t.Errorf("without its text: %q", got)
 	}
 }
 
