@@ -25,7 +25,7 @@ test: ## Run every test that this machine can
 
 .PHONY: race
 race: ## Run every test under the race detector
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check the code's form

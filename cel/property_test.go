@@ -66,7 +66,7 @@ func TestTable(t *testing.T) {
 	})
 	for _, id := range []string{"match capability", "match capability.a", "match excluded", "match guarantee.offered", "match guarantee.x", "match attribute", "match limit.max_units", "match limit.max_payload_bytes",
 		"match limit.max_input_tokens", "match limit.max_output_tokens", "security privacy.sensitive", "security access.permissions_any", "security access.permissions_all", "security access.trust", "bounds bounds.cost", "bounds bounds.latency"} {
-		if seen[id] == 0 {
+		if seen[id] == 0 && !testing.Short() { // rapid draws too few cases in short tests
 			t.Errorf("%s was never false", id)
 		}
 	}
