@@ -35,6 +35,29 @@ func Compile(c *contracts.Contract) (*Program, contracts.Diagnostics) {
 	return newProgram(all), diagnostics
 }
 
+// Read reads a contract and compiles it. The diagnostics are of both, in the order of their positions: what is wrong with a predicate is told beside what is wrong with the rest. With one that is an error there is neither contract nor program.
+func Read(file string, text []byte) (*contracts.Contract, *Program, contracts.Diagnostics) {
+	contract, diagnostics := contracts.DraftContract(file, text)
+	if contract == nil {
+		return nil, nil, diagnostics
+	}
+	if !diagnostics.HasErrors() {
+		program, found := Compile(contract)
+		if diagnostics = append(diagnostics, found...); program == nil {
+			contract = nil
+		}
+		return contract, program, diagnostics
+	}
+	for i, p := range contract.Predicates {
+		if p.Expr != "" {
+			_, found := sharedEnvironment().compileAuthor(p, fmt.Sprintf("/predicates/%d/expr", i))
+			diagnostics = append(diagnostics, found...)
+		}
+	}
+	diagnostics.Sort()
+	return nil, nil, diagnostics
+}
+
 type compiled struct {
 	Predicate
 	conjuncts []*conjunct

@@ -13,26 +13,35 @@ import (
 // ParseContract reads a contract from YAML or JSON, by the extension of file, strictly, and fills in every default (spec/contract.md). If it is refused, the contract is nil and the diagnostics hold every fault,
 // with file, line, column and JSON pointer, in the order of their positions.
 func ParseContract(file string, text []byte) (*Contract, Diagnostics) {
+	return sound(DraftContract(file, text))
+}
+
+// DraftContract is [ParseContract] for somebody who looks for further faults: a contract that is refused is returned as far as it could be read, nil only where nothing could.
+func DraftContract(file string, text []byte) (*Contract, Diagnostics) {
 	root, faults := source.Read(file, text, MaxContractBytes)
 	if root == nil {
 		return nil, faults
 	}
-	return readContract(root, faults)
+	return draft(root, faults)
 }
 
 // ContractNode is [ParseContract] for a contract that stands inside another document.
-func ContractNode(root *source.Node) (*Contract, Diagnostics) { return readContract(root, nil) }
+func ContractNode(root *source.Node) (*Contract, Diagnostics) { return sound(draft(root, nil)) }
 
-func readContract(root *source.Node, faults Diagnostics) (*Contract, Diagnostics) {
+func sound(contract *Contract, faults Diagnostics) (*Contract, Diagnostics) {
+	if faults.HasErrors() {
+		return nil, faults
+	}
+	return contract, faults
+}
+
+func draft(root *source.Node, faults Diagnostics) (*Contract, Diagnostics) {
 	contract := new(Contract)
 	check := checker{root: root, faults: faults}
 	source.Decode(root, contract, &check.faults)
 	contract.fill()
 	check.contract(contract)
 	check.faults.Sort()
-	if check.faults.HasErrors() {
-		return nil, check.faults
-	}
 	for i := range contract.Predicates {
 		if expr, exact := root.Find(fmt.Sprintf("/predicates/%d/expr", i)); exact {
 			contract.Predicates[i].Pos = expr.TextPos()

@@ -30,7 +30,20 @@ func NewService(c *contracts.Contract, a contracts.Attestation) (*Service, contr
 	if diagnostics.HasErrors() {
 		return nil, diagnostics
 	}
-	return &Service{c, c.Digest(), a, program, rego.NewService(c, a), field.EncodeContract(c)}, diagnostics
+	return newService(c, a, program), diagnostics
+}
+
+// ReadService reads and compiles a contract, with every fault of both.
+func ReadService(file string, text []byte) (*Service, contracts.Diagnostics) {
+	c, program, diagnostics := cel.Read(file, text)
+	if diagnostics.HasErrors() {
+		return nil, diagnostics
+	}
+	return newService(c, contracts.SelfAttested, program), diagnostics
+}
+
+func newService(c *contracts.Contract, a contracts.Attestation, program *cel.Program) *Service {
+	return &Service{c, c.Digest(), a, program, rego.NewService(c, a), field.EncodeContract(c)}
 }
 
 // Attested is the service with another attestation.

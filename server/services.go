@@ -50,8 +50,11 @@ type ServiceSummary struct {
 // ServiceDetail is one service with its contract and what that compiles into.
 type ServiceDetail struct {
 	ServiceSummary
-	Definition *contracts.Contract `json:"definition"`
+	Definition *contracts.Contract `json:"definition"` // of the digest in `contract`
 	Predicates []PredicateText     `json:"predicates"`
+	// PendingDefinition is the contract that awaits approval in place of the one in force, for an approver to read; PendingPredicates are what it compiles into.
+	PendingDefinition *contracts.Contract `json:"pending_definition,omitempty"`
+	PendingPredicates []PredicateText     `json:"pending_predicates,omitempty"`
 }
 
 // PredicateText is a predicate as it can be quoted.
@@ -78,16 +81,12 @@ func (s *Server) receiveContract(c *call, id string) error {
 	if err != nil {
 		return err
 	}
-	contract, diagnostics := contracts.ParseContract(c.fileName("contract"), text)
+	compiled, diagnostics := engine.ReadService(c.fileName("contract"), text)
 	if diagnostics.HasErrors() {
 		return faults("invalid-contract", diagnostics)
 	}
-	if id != "" && id != contract.ID {
+	if id != "" && id != compiled.Contract.ID {
 		return newProblem(http.StatusBadRequest, "id-mismatch", "Send the contract to the address of its own id.")
-	}
-	compiled, diagnostics := engine.NewService(contract, contracts.SelfAttested)
-	if diagnostics.HasErrors() {
-		return faults("invalid-contract", diagnostics)
 	}
 	var again *repeat
 	if c.route.creates {
@@ -141,7 +140,11 @@ func (r registered) shown() *engine.Service {
 }
 
 func (s *Server) listServices(c *call) error {
-	now, _, err := c.tenant.read(s.ledger)
+	t, err := s.named(c)
+	if err != nil {
+		return err
+	}
+	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return err
 	}
@@ -162,7 +165,11 @@ func (s *Server) listServices(c *call) error {
 }
 
 func (s *Server) getService(c *call) error {
-	now, _, err := c.tenant.read(s.ledger)
+	t, err := s.named(c)
+	if err != nil {
+		return err
+	}
+	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return err
 	}
@@ -170,7 +177,11 @@ func (s *Server) getService(c *call) error {
 	if !ok {
 		return notFound()
 	}
-	return c.answer(http.StatusOK, ServiceDetail{ServiceSummary: row.summary(), Definition: row.shown().Contract, Predicates: predicatesOf(row.shown())})
+	detail := ServiceDetail{ServiceSummary: row.summary(), Definition: row.shown().Contract, Predicates: predicatesOf(row.shown())}
+	if row.pending != nil && row.pending != row.shown() {
+		detail.PendingDefinition, detail.PendingPredicates = row.pending.Contract, predicatesOf(row.pending)
+	}
+	return c.answer(http.StatusOK, detail)
 }
 
 func (s *Server) deleteService(c *call) error {

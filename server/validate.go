@@ -23,16 +23,11 @@ func (s *Server) validateContract(c *call) error {
 	if err != nil {
 		return err
 	}
-	v := Validation{Diagnostics: contracts.Diagnostics{}}
-	contract, found := contracts.ParseContract(c.fileName("contract"), text)
-	v.Diagnostics = append(v.Diagnostics, found...)
+	compiled, found := engine.ReadService(c.fileName("contract"), text)
+	v := Validation{Diagnostics: append(contracts.Diagnostics{}, found...)}
 	if !found.HasErrors() {
-		compiled, found := engine.NewService(contract, contracts.SelfAttested)
-		v.Diagnostics = append(v.Diagnostics, found...)
-		if !found.HasErrors() {
-			v.Valid, v.Service, v.Contract = true, contract.ID, compiled.Digest
-			v.Predicates = predicatesOf(compiled)
-		}
+		v.Valid, v.Service, v.Contract = true, compiled.Contract.ID, compiled.Digest
+		v.Predicates = predicatesOf(compiled)
 	}
 	return c.answer(http.StatusOK, v)
 }

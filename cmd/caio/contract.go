@@ -52,7 +52,7 @@ func readContracts(paths []string) ([]contractSource, contracts.Diagnostics, err
 		if err != nil {
 			return nil, nil, err
 		}
-		contract, diagnostics := contracts.ParseContract(file, text)
+		contract, program, diagnostics := cel.Read(file, text)
 		all = append(all, diagnostics...)
 		if diagnostics.HasErrors() {
 			continue
@@ -62,8 +62,6 @@ func readContracts(paths []string) ([]contractSource, contracts.Diagnostics, err
 			continue
 		}
 		ids[contract.ID] = file
-		program, diagnostics := cel.Compile(contract)
-		all = append(all, diagnostics...)
 		sources = append(sources, contractSource{file, text, contract, program})
 	}
 	return sources, all, nil
