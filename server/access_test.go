@@ -59,6 +59,9 @@ func endpoints() []endpoint {
 		{"GET", "/v1/contracts/schema", "", "", 200, known},
 		{"GET", "/v1/bundles", "", "", 200, "author auditor approver operator"},
 		{"GET", "/v1/settings", "", "", 200, "author auditor approver operator"},
+		{"POST", "/v1/api-keys", `{"subject": "ci", "roles": ["app"]}`, "", 201, "operator"},
+		{"GET", "/v1/api-keys", "", "", 200, "operator"},
+		{"DELETE", "/v1/api-keys/{key}", "", "", 204, "operator"},
 		{"GET", "/v1/trust", "", "", 200, "auditor operator"},
 		{"GET", "/metrics", "", "", 200, "operator"},
 		{"GET", "/.well-known/jwks.json", "", "", 200, anyone},
@@ -71,10 +74,10 @@ func endpoints() []endpoint {
 }
 
 // ids of something that a tenant has.
-type ids struct{ service, digest, decision string }
+type ids struct{ service, digest, decision, key string }
 
 func (e endpoint) at(x ids) endpoint {
-	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision)
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key)
 	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
 	return e
 }
@@ -92,7 +95,9 @@ func (i *installation) prepare(tenant, service string) ids {
 	token := i.token(tenant, auth.Operator)
 	r := i.register(token, contract(service, "eu", ""))
 	a := i.decide(token, embed)
-	return ids{service, r.Contract, a.DecisionID}
+	var issued server.APIKeyIssued
+	i.call("POST", "/v1/api-keys", token, `{"subject": "ci", "roles": ["app"]}`).into(i.t, &issued)
+	return ids{service, r.Contract, a.DecisionID, issued.ID}
 }
 
 func TestEveryRouteIsInTheTable(t *testing.T) {
@@ -109,7 +114,7 @@ func TestEveryRouteIsInTheTable(t *testing.T) {
 			described[strings.ToUpper(method)+" "+path] = o.Roles
 		}
 	}
-	placeholders := strings.NewReplacer("{service}", "{id}", "{decision}", "{id}")
+	placeholders := strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}")
 	for _, e := range endpoints() {
 		name := e.method + " " + placeholders.Replace(e.path)
 		roles, ok := described[name]
@@ -151,7 +156,7 @@ func TestRoles(t *testing.T) {
 		if e.roles == anyone {
 			continue
 		}
-		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f"})
+		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none"})
 		if r := i.send(e, ""); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" || r.problem() != "unauthenticated" {
 			t.Errorf("%s %s without a token: %d %s", e.method, e.path, r.status, r.body)
 		}
@@ -179,7 +184,7 @@ func TestFullDetailOfAPastDecisionIsForAuditors(t *testing.T) {
 // INV-CAIO-SEC-0004: every endpoint, every id of another tenant. What is another's is answered exactly like what is not there.
 func TestTenants(t *testing.T) {
 	i := start(t)
-	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f"}
+	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none"}
 	i.prepare("beta", "theirs")
 	before := i.everything("acme")
 	beta := i.token("beta", auth.Roles()...)
@@ -204,8 +209,8 @@ func TestTenants(t *testing.T) {
 	if tried < 10 {
 		t.Fatalf("only %d endpoints were tried", tried)
 	}
-	for _, path := range []string{"/v1/services", "/services", "/v1/decisions", "/v1/decisions?service=ours", "/v1/bundles", "/v1/settings"} {
-		if r := i.call("GET", path, beta, ""); r.status != 200 || strings.Contains(string(r.body), "ours") || strings.Contains(string(r.body), mine.decision) || strings.Contains(string(r.body), "acme") {
+	for _, path := range []string{"/v1/services", "/services", "/v1/decisions", "/v1/decisions?service=ours", "/v1/bundles", "/v1/settings", "/v1/api-keys"} {
+		if r := i.call("GET", path, beta, ""); r.status != 200 || strings.Contains(string(r.body), "ours") || strings.Contains(string(r.body), mine.decision) || strings.Contains(string(r.body), mine.key) || strings.Contains(string(r.body), "acme") {
 			t.Errorf("%s shows another tenant's: %s", path, r.body)
 		}
 	}
@@ -230,7 +235,9 @@ func (i *installation) everything(tenant string) string {
 	must(i.t, err)
 	page, err := i.store.Search(ctx, tenant, store.Query{Limit: 100})
 	must(i.t, err)
-	text, err := json.Marshal([]any{entries, events, page})
+	keys, err := i.store.APIKeys(ctx, tenant)
+	must(i.t, err)
+	text, err := json.Marshal([]any{entries, events, page, keys})
 	must(i.t, err)
 	return string(text)
 }
@@ -250,6 +257,13 @@ func TestTokensOverHTTP(t *testing.T) {
 		r := i.call("POST", "/v1/decisions", token, embed)
 		if r.status != http.StatusUnauthorized || r.problem() != "unauthenticated" || !strings.HasPrefix(r.header.Get("WWW-Authenticate"), "Bearer ") {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+		var p server.Problem
+		if r.into(t, &p); p.Detail == "" || p.Detail[:1] != strings.ToUpper(p.Detail[:1]) || !strings.HasSuffix(p.Detail, ".") {
+			t.Errorf("%s: %q is no sentence", name, p.Detail)
+		}
+		if name == "stranger" && !strings.Contains(p.Detail, "caio token issue --keys") {
+			t.Errorf("%q does not say what to do", p.Detail)
 		}
 		if strings.Contains(string(r.body), token) || strings.Contains(i.logs.String(), token) {
 			t.Errorf("%s: the token is repeated", name)
@@ -288,6 +302,86 @@ func TestAPIKeysOfTheStore(t *testing.T) {
 	}
 	if r := i.call("GET", "/v1/services", key, ""); r.status != 403 {
 		t.Errorf("beyond its roles: %d", r.status)
+	}
+}
+
+// A key is had once, serves at once, and is refused from the moment on at which it was revoked, whatever the cache holds.
+func TestAPIKeysOverHTTP(t *testing.T) {
+	i := start(t)
+	operator := i.token("acme", auth.Operator)
+	issue := func(query, token string) server.APIKeyIssued {
+		t.Helper()
+		r := i.call("POST", "/v1/api-keys"+query, token, `{"subject": "ci", "roles": ["author", "app", "app"], "permissions": ["ai.embed"], "trust": 2.5, "expires": "2999-01-01T01:00:00+01:00"}`)
+		if r.status != 201 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		var issued server.APIKeyIssued
+		r.into(t, &issued)
+		return issued
+	}
+	k := issue("", operator)
+	if k.Tenant != "acme" || k.Subject != "ci" || !slices.Equal(k.Roles, []string{"app", "author"}) || k.Trust != 2_500_000 || k.Expires != "2999-01-01T00:00:00.000Z" || k.Revoked != "" {
+		t.Errorf("%+v", k)
+	}
+	i.register(k.Key, contract("a", "eu", ""))
+	if a := i.decide(k.Key, embed); a.Outcome != "routed" {
+		t.Errorf("%+v", a)
+	}
+	list := func(token, query string) (l server.APIKeyList) {
+		t.Helper()
+		r := i.call("GET", "/v1/api-keys"+query, token, "")
+		if strings.Contains(string(r.body), k.Key) {
+			t.Error("the list holds the key")
+		}
+		r.into(t, &l)
+		return l
+	}
+	root := i.token("default", auth.Operator)
+	other := issue("?tenant=acme", root)
+	first := list(operator, "?limit=1")
+	if len(first.Keys) != 1 || first.Keys[0].ID != k.ID || first.Next == "" {
+		t.Errorf("%+v", first)
+	}
+	if l := list(operator, "?cursor="+first.Next); len(l.Keys) != 1 || l.Keys[0].ID != other.ID || l.Next != "" {
+		t.Errorf("%+v", l)
+	}
+	if l := list(root, "?tenant=acme"); len(l.Keys) != 2 {
+		t.Errorf("%+v", l)
+	}
+	for method, path := range map[string]string{"POST": "/v1/api-keys?tenant=default", "GET": "/v1/api-keys?tenant=default", "DELETE": "/v1/api-keys/" + k.ID + "?tenant=default"} {
+		if r := i.call(method, path, operator, `{"subject": "x", "roles": ["operator"]}`); r.status != 403 {
+			t.Errorf("%s of another tenant: %d %s", method, r.status, r.body)
+		}
+	}
+	for range 2 {
+		if r := i.call("DELETE", "/v1/api-keys/"+k.ID, operator, ""); r.status != 204 {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+		if r := i.call("POST", "/v1/decisions", k.Key, embed); r.status != 401 || r.problem() != "unauthenticated" {
+			t.Errorf("revoked: %d %s", r.status, r.body)
+		}
+	}
+	if l := list(operator, ""); len(l.Keys) != 2 || l.Keys[0].Revoked == "" || l.Keys[1].Revoked != "" {
+		t.Errorf("%+v", l)
+	}
+	i.decide(other.Key, embed)
+	if r := i.call("POST", "/v1/api-keys", operator, `{"subject": "x", "roles": ["app"]}`, "Idempotency-Key", "a"); r.problem() != "idempotency-key-invalid" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if strings.Contains(i.logs.String(), k.Key) || strings.Contains(i.everything("acme"), k.Key) {
+		t.Error("the key is kept")
+	}
+}
+
+// A caller who means another tenant than the token's is told so; without the header nothing is different.
+func TestTenantHeader(t *testing.T) {
+	i := start(t)
+	token := i.token("acme", auth.Operator)
+	for named, status := range map[string]int{"acme": 200, "beta": 403, "Acme": 403, "": 403} {
+		r := i.call("GET", "/v1/services", token, "", "Caio-Tenant", named)
+		if r.status != status || status == 403 && r.problem() != "wrong-tenant" {
+			t.Errorf("%q: %d %s", named, r.status, r.body)
+		}
 	}
 }
 

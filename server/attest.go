@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/server/auth"
 )
 
 // AttestationRequest is an approver's word on a contract. It says which contract was looked at, so that one that was changed meanwhile is not attested unseen.
@@ -35,14 +36,31 @@ func (s *Server) owner(c *call) (*tenant, error) {
 	if c.who.Principal.Tenant != s.config.Installation {
 		return nil, newProblem(http.StatusForbidden, "forbidden", "Only approvers of the installation's own tenant, "+s.config.Installation+", attest and grant.")
 	}
-	name := c.query.Get("tenant")
-	if name == "" {
-		return c.tenant, nil
+	return s.named(c)
+}
+
+// named is the tenant that the parameter names, the caller's own without.
+func (s *Server) named(c *call) (*tenant, error) {
+	name, err := s.namedTenant(c)
+	if err != nil {
+		return nil, err
 	}
 	if t, ok := s.tenants.Load(name); ok {
 		return t.(*tenant), nil
 	}
 	return nil, notFound()
+}
+
+// namedTenant is its name. Approvers and operators of the installation's tenant name any other.
+func (s *Server) namedTenant(c *call) (string, error) {
+	name := c.query.Get("tenant")
+	switch {
+	case name == "" || name == c.tenant.name:
+		return c.tenant.name, nil
+	case c.tenant.name != s.config.Installation || !c.who.Has(auth.Approver, auth.Operator):
+		return "", newProblem(http.StatusForbidden, "forbidden", "Only approvers and operators of the installation's own tenant, "+s.config.Installation+", name another: leave the parameter out.")
+	}
+	return name, nil
 }
 
 func (s *Server) putAttestation(c *call) error {

@@ -95,8 +95,11 @@ func (s *Server) admit(c *call) (err error) {
 		if c.who, err = s.auth.Authenticate(c.ctx(), c.Request().Header.Get("Authorization")); err != nil {
 			return err
 		}
+		if err := c.checkTenant(); err != nil {
+			return err
+		}
 		if !c.who.Has(c.route.roles...) {
-			return newProblem(http.StatusForbidden, "forbidden", "This needs one of the roles "+joinRoles(c.route.roles)+".")
+			return newProblem(http.StatusForbidden, "forbidden", "This needs "+anyRole(c.route.roles)+".")
 		}
 	}
 	if c.query, err = readQuery(c.Request().URL.RawQuery, c.route.query); err != nil {
@@ -111,12 +114,30 @@ func (s *Server) admit(c *call) (err error) {
 	return err
 }
 
-func joinRoles(roles []auth.Role) string {
+// headerTenant lets a caller say which tenant is meant, so that a token of another is not taken for it.
+const headerTenant = "Caio-Tenant"
+
+func (c *call) checkTenant() error {
+	own := c.who.Principal.Tenant
+	for _, named := range c.Request().Header.Values(headerTenant) {
+		if named != own {
+			return newProblem(http.StatusForbidden, "wrong-tenant", "The token speaks for the tenant "+own+", and the header "+headerTenant+" names another: send a token of that tenant, or leave the header out. "+
+				"Approvers and operators of the installation's tenant speak about others by the parameter `tenant`, where a call has it.")
+		}
+	}
+	return nil
+}
+
+// anyRole is "the role operator", or "one of the roles app, operator".
+func anyRole(roles []auth.Role) string {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	return strings.Join(names, ", ")
+	if len(names) == 1 {
+		return "the role " + names[0]
+	}
+	return "one of the roles " + strings.Join(names, ", ")
 }
 
 // readQuery refuses what a route does not know, and what is given twice.

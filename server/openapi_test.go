@@ -100,10 +100,13 @@ func (d *description) operation(r *route, nth int) object {
 	}
 	var list []object
 	for _, name := range parameterForm.FindAllStringSubmatch(r.path, -1) {
-		list = append(list, object{"name": name[1], "in": "path", "required": true, "schema": text, "description": "The id of the service or decision."})
+		list = append(list, object{"name": name[1], "in": "path", "required": true, "schema": text, "description": "The id of what the address names."})
 	}
 	for _, name := range r.query {
 		list = append(list, object{"name": name, "in": "query", "schema": parameters[name].schema, "description": parameters[name].description})
+	}
+	if len(r.roles) > 0 {
+		list = append(list, object{"name": headerTenant, "in": "header", "schema": text, "description": "The tenant that the caller means to speak for: another than the token's is refused (`wrong-tenant`)."})
 	}
 	if r.creates {
 		list = append(list, object{"name": "Idempotency-Key", "in": "header", "schema": object{"type": "string", "maxLength": maxIdempotencyKey}, "description": "A repeated key returns the first answer."})

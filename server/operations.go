@@ -53,8 +53,8 @@ var operations = []operation{
 
 	{id: "register", summary: "Register or update a contract. The same contract again changes nothing.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: []int{200, 201}, gives: Registration{}},
 	{id: "register-post", summary: "Register or update a contract, under the id that it names.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: []int{200, 201}, gives: Registration{}, creates: true},
-	{id: "services", summary: "The services that the tenant sees, in order of id.", query: []string{"cursor", "limit"}, status: ok, gives: ServiceList{}},
-	{id: "service", summary: "One service, its contract, and the predicates that this compiles into.", status: ok, gives: ServiceDetail{}},
+	{id: "services", summary: "The services that the tenant sees, in order of id.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: ServiceList{}},
+	{id: "service", summary: "One service, its contract, and the predicates that this compiles into; and the contract that awaits approval, if one does.", query: []string{"tenant"}, status: ok, gives: ServiceDetail{}},
 	{id: "remove", summary: "Take the tenant's own service out. Its history stays.", status: []int{204}},
 	{id: "versions", summary: "The history of a service, in the order of the log.", query: []string{"cursor", "limit"}, status: ok, gives: VersionList{}},
 	{id: "attest", summary: "Record what the installation's people found of a contract, by its digest; lets in one that awaits approval.", query: []string{"tenant"}, media: mediaJSON, takes: AttestationRequest{}, status: ok, gives: ServiceSummary{}},
@@ -65,6 +65,9 @@ var operations = []operation{
 	{id: "bundles", summary: "The policies in force, and every constraint of theirs.", status: ok, gives: BundleList{}},
 	{id: "settings", summary: "The operational settings in force.", status: ok, gives: SettingsAnswer{}},
 
+	{id: "issue-key", summary: "Issue an API key. The answer holds it, once; the store keeps its SHA-256. A repetition issues another: there is no `Idempotency-Key` here.", query: []string{"tenant"}, media: mediaJSON, takes: APIKeyRequest{}, status: []int{201}, gives: APIKeyIssued{}},
+	{id: "api-keys", summary: "The tenant's API keys, the oldest first, without the keys themselves.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: APIKeyList{}},
+	{id: "revoke-key", summary: "Revoke an API key: it is taken no more.", query: []string{"tenant"}, status: []int{204}},
 	{id: "trust", summary: "What an auditor pins: the issuer, the tenant's log, and the keys with the indices between which they were in use.", status: ok, gives: plain},
 	{id: "keys", summary: "The public keys that sign the logs, as a JWK Set.", status: ok, gives: plain, givesMedia: "application/jwk-set+json"},
 	{id: "live", summary: "Whether the process is alive.", status: ok, gives: Health{}},

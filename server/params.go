@@ -34,21 +34,28 @@ func choice(of ...string) func(string) string {
 
 func name(value string) string {
 	if value == "" || len(value) > 128 {
-		return "it has 1 to 128 bytes"
+		return "expected 1 to 128 bytes"
+	}
+	return ""
+}
+
+func tenantName(value string) string {
+	if !tenantForm.MatchString(value) {
+		return "expected a tenant, of the form [a-z0-9][a-z0-9._-]{0,63}"
 	}
 	return ""
 }
 
 func instant(value string) string {
 	if _, err := time.Parse(time.RFC3339, value); err != nil {
-		return "it is a time as RFC 3339 writes it: 2026-01-31T12:00:00Z"
+		return "expected a time as RFC 3339 writes it: 2026-01-31T12:00:00Z"
 	}
 	return ""
 }
 
 func limit(value string) string {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxLimit {
-		return fmt.Sprintf("it is a number from 1 to %d", maxLimit)
+		return fmt.Sprintf("expected a number from 1 to %d", maxLimit)
 	}
 	return ""
 }
@@ -66,7 +73,7 @@ var parameters = map[string]parameter{
 	"outcome":     {"Decisions of this outcome.", map[string]any{"type": "string", "enum": []string{verify.Routed, verify.Denied}}, choice(verify.Routed, verify.Denied)},
 	"constraint":  {"Decisions in which a candidate violated this predicate or constraint.", text, name},
 	"intent":      {"Decisions on this type of intent.", text, name},
-	"tenant":      {"The tenant that owns the service; the caller's own when left out.", text, name},
+	"tenant":      {"The tenant that is asked or spoken about; the caller's own when left out. Approvers and operators of the installation's tenant may name another.", text, tenantName},
 	"disclosures": {"Whether the content that the document commits to comes along: `all`, or `none` for a file to hand on.", map[string]any{"type": "string", "enum": []string{"all", "none"}, "default": "all"}, choice("all", "none")},
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -78,6 +79,7 @@ var titles = map[string]string{
 	"timed-out":               "The time ran out",
 	"unauthenticated":         "It is not known who asks",
 	"unsupported-media-type":  "The body's media type is not understood",
+	"wrong-tenant":            "The token is of another tenant",
 }
 
 func newProblem(status int, code, detail string) *Problem {
@@ -120,7 +122,7 @@ func asProblem(err error) *Problem {
 	case errors.As(err, &problem):
 		return problem
 	case errors.As(err, &unknown):
-		p := newProblem(http.StatusUnauthorized, "unauthenticated", unknown.Detail+".")
+		p := newProblem(http.StatusUnauthorized, "unauthenticated", sentence(unknown.Detail))
 		p.reason = unknown.Reason
 		return p
 	case errors.Is(err, auth.ErrUnavailable):
@@ -142,6 +144,9 @@ func asProblem(err error) *Problem {
 	}
 	return newProblem(http.StatusInternalServerError, "internal", "The operator's log says why.").because(err)
 }
+
+// sentence begins a detail, which as an error of Go's begins small, with a capital letter and ends it.
+func sentence(detail string) string { return strings.ToUpper(detail[:1]) + detail[1:] + "." }
 
 func fromRouter(err *echo.HTTPError) *Problem {
 	switch err.Code {

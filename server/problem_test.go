@@ -71,6 +71,8 @@ privacy: {locality: local, region: [eu]}
 		{"empty grants", "PUT", "/v1/services/a/grants", `{}`, "application/json"},
 		{"outcome with faults", "POST", "/v1/decisions/{decision}/outcome", `{"status": "fine", "latency_ms": -1, "unmet": ["latency"], "cost_usd": -1, "x": 1}`, "application/json"},
 		{"attestation with faults", "PUT", "/v1/services/a/attestation", `{"level": "best", "contract": "abc"}`, "application/json"},
+		{"API key with faults", "POST", "/v1/api-keys", `{"subject": "", "roles": ["operater"], "permissions": [""], "trust": 11, "expires": "tomorrow", "key": "x"}`, "application/json"},
+		{"API key that is past", "POST", "/v1/api-keys", `{"subject": "ci", "roles": ["app"], "expires": "2020-01-01T00:00:00Z"}`, "application/json"},
 		{"grants with faults", "PUT", "/v1/services/a/grants", `{"tenants": ["Beta", "default"], "reason": "x"}`, "application/json"},
 	}
 }

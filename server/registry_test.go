@@ -167,6 +167,11 @@ func TestApproval(t *testing.T) {
 	if s := i.service(author, "a"); !changed.Pending || s.Contract != r.Contract || s.Pending != changed.Contract {
 		t.Errorf("%+v", s)
 	}
+	var pending server.ServiceDetail
+	i.call("GET", "/v1/services/a", approver, "").into(t, &pending)
+	if pending.Definition.Privacy.Regions[0] != "eu" || pending.PendingDefinition == nil || pending.PendingDefinition.Digest() != changed.Contract || len(pending.PendingPredicates) == 0 {
+		t.Errorf("an approver can't read what awaits approval: %+v", pending)
+	}
 	if ok := i.attest(approver, "a", "", changed.Contract, contracts.Verified); ok.status != 200 {
 		t.Fatalf("%d %s", ok.status, ok.body)
 	}
@@ -176,6 +181,39 @@ func TestApproval(t *testing.T) {
 	trust, err := i.server.Trust(context.Background(), "default")
 	must(t, err)
 	checkEvidence(t, i, i.token("default", auth.Operator), i.decide(app, embed), trust)
+}
+
+// The installation's approvers find what they attest: in the list, and whole, of whichever tenant.
+func TestApproversSeeWhatAwaitsThem(t *testing.T) {
+	i := start(t, withSettings(map[string]any{"core": map[string]any{"approve_contracts": true}}))
+	r := i.register(i.token("acme", auth.Author), contract("a", "eu", ""))
+	approver := i.token("default", auth.Approver)
+	var list server.ServiceList
+	i.call("GET", "/v1/services?tenant=acme", approver, "").into(t, &list)
+	if len(list.Services) != 1 || list.Services[0].Pending != r.Contract {
+		t.Fatalf("%+v", list)
+	}
+	var one server.ServiceDetail
+	i.call("GET", "/v1/services/a?tenant=acme", approver, "").into(t, &one)
+	if one.Pending != r.Contract || one.Definition.Digest() != r.Contract || one.PendingDefinition != nil {
+		t.Errorf("%+v", one)
+	}
+	if ok := i.attest(approver, "a", "?tenant=acme", one.Pending, contracts.Audited); ok.status != 200 {
+		t.Errorf("%d %s", ok.status, ok.body)
+	}
+	for _, path := range []string{"/v1/services", "/v1/services/a"} {
+		if p := i.call("GET", path+"?tenant=nobody", approver, ""); p.status != 404 {
+			t.Errorf("%s of nobody: %d %s", path, p.status, p.body)
+		}
+		if p := i.call("GET", path+"?tenant=acme", i.token("acme", auth.Author), ""); p.status != 200 {
+			t.Errorf("%s of one's own tenant, by name: %d %s", path, p.status, p.body)
+		}
+		for _, stranger := range []string{i.token("default", auth.Author, auth.Auditor), i.token("beta", auth.Roles()...)} {
+			if p := i.call("GET", path+"?tenant=acme", stranger, ""); p.status != 403 {
+				t.Errorf("%s of another tenant: %d %s", path, p.status, p.body)
+			}
+		}
+	}
 }
 
 func TestGrants(t *testing.T) {

@@ -28,6 +28,7 @@ func (s *Server) routes() []route {
 	explainers := may(auth.Author, auth.Auditor)
 	registry := may(auth.Author, auth.Auditor, auth.Approver)
 	approvers := may(auth.Approver)
+	operators := may()
 
 	return []route{
 		{post, "/v1/decisions", deciders, s.postDecision, op("decide")},
@@ -57,13 +58,16 @@ func (s *Server) routes() []route {
 
 		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
 		{get, "/v1/settings", registry, s.getSettings, op("settings")},
+		{post, "/v1/api-keys", operators, s.postAPIKey, op("issue-key")},
+		{get, "/v1/api-keys", operators, s.listAPIKeys, op("api-keys")},
+		{del, "/v1/api-keys/:id", operators, s.deleteAPIKey, op("revoke-key")},
 		{get, "/v1/trust", auditors, s.getTrust, op("trust")},
 
 		{get, "/.well-known/jwks.json", everybody, s.getKeys, op("keys")},
 		{get, "/livez", everybody, s.getLive, op("live")},
 		{get, "/readyz", everybody, s.getReady, op("ready")},
 		{get, "/health", everybody, s.getReady, op("ready")},
-		{get, "/metrics", []auth.Role{auth.Operator}, s.getMetrics, op("metrics")},
+		{get, "/metrics", operators, s.getMetrics, op("metrics")},
 		{get, "/openapi.json", everybody, s.getOpenAPI, op("openapi")},
 		{get, "/docs", everybody, s.getDocs, op("docs")},
 	}

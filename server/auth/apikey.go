@@ -85,10 +85,10 @@ func (a *Authenticator) apiKey(ctx context.Context, credential string, now time.
 		return Identity{}, refuse("unknown_key", "the API key is not known")
 	}
 	if known.Revoked {
-		return Identity{}, refuse("revoked", "the API key was revoked")
+		return Identity{}, refuse("revoked", "the API key was revoked: have another issued (caio api-key issue)")
 	}
 	if !known.Expires.IsZero() && !now.Before(known.Expires) {
-		return Identity{}, refuse("expired", "the API key has expired")
+		return Identity{}, refuse("expired", "the API key has expired: have another issued (caio api-key issue)")
 	}
 	p := known.Principal
 	p.Method, p.Issuer = MethodAPIKey, a.config.APIKeyIssuer

@@ -86,7 +86,7 @@ type Config struct {
 	APIKeyIssuer string
 	// AllowHS256 lets an issuer have a shared secret. For development only.
 	AllowHS256 bool
-	// CacheSize is how many credentials that were good are remembered, 4096 when 0. CacheFor is for how long, one minute when 0: for so long a key that was withdrawn, or an API key that was revoked, is still taken.
+	// CacheSize is how many credentials that were good are remembered, 4096 when 0. CacheFor is for how long, one minute when 0: for so long a key that was withdrawn, or an API key that was revoked elsewhere, is still taken; see [Authenticator.Forget].
 	CacheSize int
 	CacheFor  time.Duration
 	// Clock is required.
@@ -137,7 +137,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (Identi
 		return Identity{}, err
 	}
 	now := a.config.Clock()
-	if known, ok := a.cache.get(credential, now); ok {
+	known, ok, mark := a.cache.get(credential, now)
+	if ok {
 		return known, nil
 	}
 	check := a.token
@@ -152,9 +153,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, header string) (Identi
 	if !identity.Expires.IsZero() && identity.Expires.Before(until) {
 		until = identity.Expires
 	}
-	a.cache.put(credential, identity, until, now)
+	a.cache.put(credential, identity, until, now, mark)
 	return identity, nil
 }
+
+// Forget has the credential with this SHA-256 looked at again the next time that it is sent, also where it is being looked at while Forget is called. The caller has revoked it before.
+func (a *Authenticator) Forget(hash [sha256.Size]byte) { a.cache.forget(hash) }
 
 func bearer(header string) (string, error) {
 	if header == "" {

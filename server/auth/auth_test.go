@@ -322,6 +322,39 @@ func TestAPIKeys(t *testing.T) {
 	}
 }
 
+// What is revoked while it is being looked at is not remembered as good.
+func TestForget(t *testing.T) {
+	key, hash, err := NewAPIKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := APIKey{ID: "ci", Hash: hash, Principal: contracts.Principal{Tenant: "acme", Subject: "ci"}}
+	var meanwhile func()
+	a, err := New(Config{Clock: clock, APIKeys: func(context.Context, [sha256.Size]byte) (APIKey, error) {
+		read := known
+		meanwhile()
+		return read, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func() {
+		known.Revoked = true
+		a.Forget(hash)
+	}
+	for name, c := range map[string]struct{ during, after func() }{"remembered": {func() {}, revoke}, "being looked at": {revoke, func() {}}} {
+		known.Revoked, meanwhile = false, c.during
+		if _, err := a.Authenticate(context.Background(), "Bearer "+key); err != nil {
+			t.Fatal(err)
+		}
+		c.after()
+		meanwhile = func() {}
+		if _, err := a.Authenticate(context.Background(), "Bearer "+key); err == nil {
+			t.Errorf("%s: a revoked key is taken", name)
+		}
+	}
+}
+
 func TestKeySetBehindURL(t *testing.T) {
 	first, second := newSigners(t), newSigners(t)
 	var serving atomic.Pointer[[]byte]

@@ -208,7 +208,7 @@ func (i *issuer) find(ctx context.Context, id string, now time.Time) (key, error
 	if i.keys == nil {
 		return key{}, fmt.Errorf("%w: %s", ErrUnavailable, i.Name)
 	}
-	return key{}, refuse("unknown_kid", "the token names a key that its issuer does not have")
+	return key{}, refuse("unknown_kid", "the token names a key that its issuer does not have: "+anotherToken)
 }
 
 func (i *issuer) lookup(id string) (key, bool) {

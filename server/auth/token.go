@@ -14,6 +14,9 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 )
 
+// anotherToken is what a caller can do whose token is none of this server's.
+const anotherToken = "issue a token with this server's keys (caio token issue --keys FOLDER), or log in again"
+
 // header is what of a token's header matters. Keys inside it (`jwk`, `jku`, `x5u`, `x5c`) are never read.
 type header struct {
 	Algorithm string `json:"alg"`
@@ -40,7 +43,7 @@ func (a *Authenticator) token(ctx context.Context, compact string, now time.Time
 	}
 	from := a.issuers[name]
 	if from == nil {
-		return Identity{}, refuse("wrong_issuer", "the token's issuer is not one whose tokens are taken")
+		return Identity{}, refuse("wrong_issuer", "the token's issuer is not one whose tokens are taken: "+anotherToken)
 	}
 	key, err := from.find(ctx, head.KeyID, now)
 	if err != nil {
@@ -52,7 +55,7 @@ func (a *Authenticator) token(ctx context.Context, compact string, now time.Time
 	}
 	payload, err := jws.VerifyCompactFast(key.raw, []byte(compact), algorithm)
 	if err != nil {
-		return Identity{}, refuse("wrong_signature", "the token's signature does not verify")
+		return Identity{}, refuse("wrong_signature", "the token's signature does not verify: "+anotherToken)
 	}
 	var verified map[string]json.RawMessage
 	if json.Unmarshal(payload, &verified) != nil {
@@ -119,14 +122,14 @@ func (i *issuer) registered(verified map[string]json.RawMessage, now time.Time) 
 		}
 	}
 	if !slices.Contains(c.audience, i.Audience) {
-		return c, refuse("wrong_audience", "the token is for another audience")
+		return c, refuse("wrong_audience", "the token is for another audience: "+anotherToken)
 	}
 	var ok bool
 	if c.expires, ok = numericDate(verified["exp"]); !ok {
 		return c, refuse("malformed", "the token does not say when it expires (`exp`)")
 	}
 	if !now.Before(c.expires) {
-		return c, refuse("expired", "the token has expired")
+		return c, refuse("expired", "the token has expired: issue another (caio token issue), or log in again")
 	}
 	if text, given := verified["nbf"]; given {
 		from, ok := numericDate(text)
