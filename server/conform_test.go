@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"regexp"
@@ -102,6 +103,73 @@ func TestDocs(t *testing.T) {
 	}
 	if !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Error("the page has no content security policy")
+	}
+}
+
+// The page begins with what most callers want, says which calls are the same, and shows no mark-up of comments.
+func TestDocsAreReadable(t *testing.T) {
+	i := start(t)
+	page := string(i.call("GET", "/docs", "", "").body)
+	calls, rest, _ := strings.Cut(page, "<h2>Schemas</h2>")
+	if strings.Contains(calls, "`") || strings.Contains(page, "one of the roles operator") {
+		t.Error("backticks, or one of one")
+	}
+	last := -1
+	for _, call := range []string{"<code>/v1/decisions</code>", "<code>/orchestrate</code><br><span class=\"quiet\">The same as <code>/v1/orchestrate</code>. Decide. Execution", "<code>/v1/services/{id}</code>", "<code>/livez</code>"} {
+		at := strings.Index(calls, call)
+		if at <= last {
+			t.Errorf("%s stands at %d, after %d", call, at, last)
+		}
+		last = at
+	}
+	if !strings.Contains(calls, "<td>the role operator</td>") || !strings.Contains(calls, "&#34;base_url&#34;: &#34;http://127.0.0.1:8081&#34;") || rest == "" {
+		t.Error("roles or the example are not as expected")
+	}
+}
+
+// The example of the description is a real answer to its request, but for what is drawn.
+func TestTheExampleIsReal(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("us", "us", ""))
+	i.register(token, `schema: caio.contract/v1
+id: bge-local
+name: BGE-M3 on our own machines
+version: 1.2.0
+owner: ml-platform@example.com
+placement: internal
+capabilities: [{type: embeddings}]
+guarantees: {latency: {max: 40}}
+cost: {}
+privacy: {locality: local, regions: [eu]}
+api: {protocol: http, base_url: "http://127.0.0.1:8081", model: bge-m3}
+`)
+	var described struct {
+		Paths map[string]struct {
+			Post struct {
+				RequestBody struct {
+					Content map[string]struct{ Example json.RawMessage }
+				}
+				Responses map[string]struct {
+					Content map[string]struct{ Example server.Answer }
+				}
+			}
+		}
+	}
+	i.call("GET", "/openapi.json", "", "").into(t, &described)
+	post := described.Paths["/v1/decisions"].Post
+	want := post.Responses["200"].Content["application/json"].Example
+	got := i.decide(token, string(post.RequestBody.Content["application/json"].Example))
+	if !strings.HasPrefix(got.Statement, "eyJ") || got.Index == nil {
+		t.Errorf("%+v", got)
+	}
+	got.Statement, got.Index = want.Statement, want.Index
+	text, err := json.Marshal(got)
+	must(t, err)
+	example, err := json.Marshal(want)
+	must(t, err)
+	if text := strings.ReplaceAll(string(text), got.DecisionID, want.DecisionID); text != string(example) {
+		t.Errorf("the answer is\n%s\nthe example\n%s", text, example)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -40,14 +41,16 @@ type docsPage struct {
 
 type docsCall struct {
 	Method, Path, Summary, Takes string
-	Roles                        []string
+	Alias                        string // the path that does the same and comes first
+	Needs                        string // the roles
 	Parameters                   []docsParameter
+	Asked                        string // an example
 	Answers                      []docsAnswer
 }
 
 type docsParameter struct{ Name, In, Description string }
 
-type docsAnswer struct{ Status, Media, Schema string }
+type docsAnswer struct{ Status, Media, Schema, Example string }
 
 type docsSchema struct{ Name, Text string }
 
@@ -55,61 +58,112 @@ type docsProblem struct{ Code, Title string }
 
 // described is what of the description the page shows.
 type described struct {
-	Paths map[string]map[string]struct {
-		Summary    string
-		Roles      []string `json:"x-caio-roles"`
-		Parameters []docsParameter
-		Body       struct {
-			Content map[string]struct{ Schema map[string]any }
-		} `json:"requestBody"`
-		Responses map[string]struct {
-			Content map[string]struct{ Schema map[string]any }
-		}
-	}
+	Paths      map[string]map[string]describedCall
 	Components struct{ Schemas map[string]json.RawMessage }
 }
 
-func renderDocs() ([]byte, error) {
+type describedCall struct {
+	Summary    string
+	Parameters []docsParameter
+	Body       describedBody `json:"requestBody"`
+	Responses  map[string]describedBody
+}
+
+type describedBody struct {
+	Content map[string]struct {
+		Schema  map[string]any
+		Example json.RawMessage
+	}
+}
+
+// parameterForm is a parameter in the path of a route.
+var parameterForm = regexp.MustCompile(`:(\w+)`)
+
+// describedPath is a route's path as the description has it.
+func describedPath(path string) string { return parameterForm.ReplaceAllString(path, "{$1}") }
+
+func renderDocs(routes []route) ([]byte, error) {
 	var d described
 	if err := json.Unmarshal(openAPI, &d); err != nil {
 		return nil, fmt.Errorf("server: openapi.json: %w", err)
 	}
 	page := docsPage{}
-	for path, methods := range d.Paths {
-		for method, o := range methods {
-			call := docsCall{Method: strings.ToUpper(method), Path: path, Summary: o.Summary, Roles: o.Roles, Parameters: o.Parameters}
-			for _, body := range o.Body.Content {
-				call.Takes = schemaName(body.Schema)
-			}
-			for status, answer := range o.Responses {
-				for media, body := range answer.Content {
-					call.Answers = append(call.Answers, docsAnswer{status, media, schemaName(body.Schema)})
-				}
-			}
-			slices.SortFunc(call.Answers, func(a, b docsAnswer) int { return strings.Compare(a.Status, b.Status) })
-			page.Calls = append(page.Calls, call)
-		}
-	}
-	slices.SortFunc(page.Calls, func(a, b docsCall) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })
-	for name, schema := range d.Components.Schemas {
-		var text bytes.Buffer
-		if err := json.Indent(&text, schema, "", "  "); err != nil {
+	first := map[string]string{}
+	for i := range routes {
+		r := &routes[i]
+		call, err := docsCallOf(r, d.Paths[describedPath(r.path)][strings.ToLower(r.method)])
+		if err != nil {
 			return nil, err
 		}
-		page.Schemas = append(page.Schemas, docsSchema{name, text.String()})
+		if call.Alias = first[r.id]; call.Alias == "" {
+			first[r.id] = call.Path
+		}
+		page.Calls = append(page.Calls, call)
+	}
+	for name, schema := range d.Components.Schemas {
+		text, err := indented(schema)
+		if err != nil {
+			return nil, err
+		}
+		page.Schemas = append(page.Schemas, docsSchema{name, text})
 	}
 	slices.SortFunc(page.Schemas, func(a, b docsSchema) int { return strings.Compare(a.Name, b.Name) })
 	for code, title := range titles {
 		page.Problems = append(page.Problems, docsProblem{code, title})
 	}
 	slices.SortFunc(page.Problems, func(a, b docsProblem) int { return strings.Compare(a.Code, b.Code) })
-	parsed, err := template.New("docs").Parse(docsTemplate)
+	parsed, err := template.New("docs").Funcs(template.FuncMap{"prose": prose}).Parse(docsTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var html bytes.Buffer
 	err = parsed.Execute(&html, page)
 	return html.Bytes(), err
+}
+
+func docsCallOf(r *route, o describedCall) (docsCall, error) {
+	call := docsCall{Method: r.method, Path: describedPath(r.path), Summary: o.Summary, Parameters: o.Parameters}
+	if len(r.roles) > 0 {
+		call.Needs = anyRole(r.roles)
+	}
+	var err error
+	for _, body := range o.Body.Content {
+		call.Takes = schemaName(body.Schema)
+		if call.Asked, err = indented(body.Example); err != nil {
+			return call, err
+		}
+	}
+	for status, answer := range o.Responses {
+		for media, body := range answer.Content {
+			example, err := indented(body.Example)
+			if err != nil {
+				return call, err
+			}
+			call.Answers = append(call.Answers, docsAnswer{status, media, schemaName(body.Schema), example})
+		}
+	}
+	slices.SortFunc(call.Answers, func(a, b docsAnswer) int { return strings.Compare(a.Status, b.Status) })
+	return call, nil
+}
+
+func indented(text json.RawMessage) (string, error) {
+	if len(text) == 0 {
+		return "", nil
+	}
+	var out bytes.Buffer
+	err := json.Indent(&out, text, "", "  ")
+	return out.String(), err
+}
+
+// prose is a text in which what stands between backticks is code.
+func prose(text string) template.HTML {
+	parts := strings.Split(text, "`")
+	for i := range parts {
+		if parts[i] = template.HTMLEscapeString(parts[i]); i%2 == 1 {
+			parts[i] = "<code>" + parts[i] + "</code>"
+		}
+	}
+	return template.HTML(strings.Join(parts, "")) //nolint:gosec // every part of it was escaped
 }
 
 func schemaName(schema map[string]any) string {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +47,7 @@ func describe(t *testing.T, routes []route) []byte {
 	paths := map[string]object{}
 	seen := map[string]int{}
 	for i := range routes {
-		path := parameterForm.ReplaceAllString(routes[i].path, "{$1}")
+		path := describedPath(routes[i].path)
 		if paths[path] == nil {
 			paths[path] = object{}
 		}
@@ -71,8 +70,6 @@ func describe(t *testing.T, routes []route) []byte {
 	}
 	return append(text, '\n')
 }
-
-var parameterForm = regexp.MustCompile(`:(\w+)`)
 
 type description struct {
 	schemas  object
@@ -117,9 +114,18 @@ func (d *description) operation(r *route, nth int) object {
 	if r.media != nil {
 		content := object{}
 		for _, media := range r.media {
-			content[media] = object{"schema": d.schema(r.takes, true)}
+			content[media] = body(d.schema(r.takes, true), r.asked)
 		}
 		o["requestBody"] = object{"required": true, "content": content}
+	}
+	return o
+}
+
+// body is a schema, with an example where there is one.
+func body(schema object, example string) object {
+	o := object{"schema": schema}
+	if example != "" {
+		o["example"] = json.RawMessage(example)
 	}
 	return o
 }
@@ -133,7 +139,7 @@ func (d *description) responses(r *route) object {
 			if media == "" {
 				media = "application/json"
 			}
-			answer["content"] = object{media: object{"schema": d.schema(r.gives, false)}}
+			answer["content"] = object{media: body(d.schema(r.gives, false), r.answered)}
 		}
 		responses[fmt.Sprint(status)] = answer
 	}

@@ -17,6 +17,8 @@ type operation struct {
 	gives       any      // as takes; nil for no body
 	givesMedia  string   // application/json when empty
 	creates     bool     // takes Idempotency-Key
+	asked       string   // an example of what it takes, JSON; "" without
+	answered    string   // and of what it gives to that
 }
 
 var (
@@ -27,6 +29,33 @@ var (
 	request = json.RawMessage(contracts.RequestSchema())
 	// plain is a body that is not JSON, or JSON of another document's form.
 	plain = json.RawMessage(`{}`)
+)
+
+// A request and its answer (spec/interface.md, "The least request, and the answer"). Of the statement only the beginning is shown.
+const (
+	exampleRequest = `{"intent": {"type": "embeddings"}, "data": {"labels": ["pii"]}}`
+	exampleAnswer  = `{
+  "decision_id": "01a20368-453e-7f21-aad0-9018e60ae18f",
+  "outcome": "routed",
+  "service": {
+    "id": "bge-local",
+    "version": "1.2.0",
+    "name": "BGE-M3 on our own machines",
+    "api": {"protocol": "http", "base_url": "http://127.0.0.1:8081", "model": "bge-m3"}
+  },
+  "route": "internal",
+  "guarantees": {"latency": {"max": 40}},
+  "reasons": [
+    "bge-local alone satisfies every rule; its objective is -0.164.",
+    "us was rejected at stage policy: GDPR-44: us keeps data in us."
+  ],
+  "statement": "eyJ…",
+  "links": {
+    "document": "/v1/decisions/01a20368-453e-7f21-aad0-9018e60ae18f/document",
+    "evidence": "/v1/decisions/01a20368-453e-7f21-aad0-9018e60ae18f/evidence"
+  },
+  "index": 1234
+}`
 )
 
 // op is the operation with an id; there is one for every route.
@@ -40,7 +69,7 @@ func op(id string) operation {
 }
 
 var operations = []operation{
-	{id: "decide", summary: "Decide which service may handle a request. A denial is a decision too, with the same proof.", query: []string{"detail"}, media: mediaJSON, takes: request, status: ok, gives: Answer{}, creates: true},
+	{id: "decide", summary: "Decide which service may handle a request. A denial is a decision too, with the same proof.", query: []string{"detail"}, media: mediaJSON, takes: request, status: ok, gives: Answer{}, creates: true, asked: exampleRequest, answered: exampleAnswer},
 	{id: "orchestrate", summary: "Decide. Execution is not available yet: `execute: true` is refused.", query: []string{"detail"}, media: mediaJSON, takes: request, status: ok, gives: Answer{}, creates: true},
 	{id: "batch", summary: "Decide up to 1,000 requests, each on its own.", query: []string{"detail"}, media: mediaJSON, takes: Batch{}, status: ok, gives: BatchAnswer{}, creates: true},
 	{id: "explain", summary: "What would be decided, and why, for every service, without deciding. There is no proof; the call is counted in the log.", media: mediaJSON, takes: request, status: ok, gives: Explanation{}},

@@ -53,7 +53,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.engine, err = engine.New(engine.Options{}); err != nil {
 		return nil, err
 	}
-	if s.docs, err = renderDocs(); err != nil {
+	if s.docs, err = renderDocs(s.routes()); err != nil {
 		return nil, err
 	}
 	for _, settings := range config.TenantSettings {
