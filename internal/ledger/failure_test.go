@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -199,5 +200,71 @@ func TestRandomFailures(t *testing.T) {
 	}
 	if failed == 0 || len(answered) == 0 {
 		t.Errorf("%d calls failed and %d leaves were answered: this shows nothing", failed, len(answered))
+	}
+}
+
+// TestOpenChecks opens a ledger over logs that aren't whole.
+func TestOpenChecks(t *testing.T) {
+	for name, spoil := range map[string]*store.Batch{
+		"size":    {Logs: []store.Advance{{Tenant: "a", Origin: "o", To: 1, New: true}}},
+		"outcome": {Logs: []store.Advance{{Tenant: "a", Origin: "o", To: 1, New: true}}, Entries: []store.Entry{{Tenant: "a", Type: "outcome", Leaf: []byte("l")}}},
+	} {
+		s := openStore(t, filepath.Join(t.TempDir(), "caio.db"))
+		defer s.Close()
+		if err := s.Commit(context.Background(), spoil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ledger.Open(context.Background(), s, ledger.Options{Random: cryptorand.Reader, Outcomes: []string{"outcome"}}); !errors.Is(err, store.ErrInconsistent) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestWritable asks whether the ledger can write while commits fail, for reasons of the store's and of a caller's.
+func TestWritable(t *testing.T) {
+	fail := false
+	l := newLedger(t, ledger.Options{}, func(s store.Store) store.Store {
+		return &storetest.Failing{Store: s, Fail: func(int64) storetest.Failure {
+			if fail {
+				return storetest.Before
+			}
+			return storetest.None
+		}}
+	})
+	writable := func(when string, want error) {
+		t.Helper()
+		if err := l.Writable(); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%s: %v, want %v", when, err, want)
+		}
+	}
+	writable("at first", nil)
+	mustAppend(t, l, decision("a", epoch, 0))
+	if _, err := l.Append(context.Background(), decision("a", epoch, 0)); !errors.Is(err, store.ErrExists) {
+		t.Fatal(err)
+	}
+	writable("after a decision twice", nil)
+	fail = true
+	if _, err := l.Append(context.Background(), entry("a", "lost")); !errors.Is(err, storetest.ErrInjected) {
+		t.Fatal(err)
+	}
+	writable("after a commit that failed", storetest.ErrInjected)
+	if err := l.Probe(context.Background()); !errors.Is(err, storetest.ErrInjected) {
+		t.Errorf("a probe that fails: %v", err)
+	}
+	writable("after a probe that failed", storetest.ErrInjected)
+	fail = false
+	if err := l.Probe(context.Background()); err != nil {
+		t.Errorf("a probe: %v", err)
+	}
+	writable("after a probe", nil)
+	fail = true
+	if _, err := l.Append(context.Background(), entry("a", "lost")); err == nil {
+		t.Fatal("no failure")
+	}
+	fail = false
+	mustAppend(t, l, entry("a", "kept"))
+	writable("after a commit", nil)
+	if got := leaves(t, l, "a"); len(got) != 2 {
+		t.Errorf("%d leaves", len(got))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -32,6 +33,8 @@ type Options struct {
 	Random io.Reader
 	// Observe, when set, is called with the events of each commit, in log order: after they are durable, before [Ledger.Size] covers them and before Append returns. It must be quick and must not append.
 	Observe func(events []store.Event)
+	// Outcomes are the types of the entries that have an attempt beside them; [Open] holds attempts and entries to one another.
+	Outcomes []string
 	// MaxGroup is how many calls of Append one transaction holds at most; 0 is 256.
 	MaxGroup int
 }
@@ -56,6 +59,8 @@ type Ledger struct {
 	closing sync.RWMutex // held for reading while a call is put into the queue
 	closed  bool
 
+	failed atomic.Pointer[error] // why the last commit failed; nil when it was made
+
 	mu   sync.RWMutex
 	logs map[string]store.Log // what is durable
 
@@ -64,13 +69,18 @@ type Ledger struct {
 	broken error           // set once: nothing is written any more
 }
 
-// Open reads the heads of the logs and the latest attempts of the store, and starts the writer. The caller closes the ledger, then the store.
+// Open checks that the logs of the store are whole, reads their heads and the latest attempts, and starts the writer. The caller closes the ledger, then the store.
+//
+// Errors: store.ErrInconsistent, with the place, where an entry is missing or a row has none; or that of the store.
 func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 	if o.Random == nil {
 		return nil, errors.New("ledger: Options.Random is required")
 	}
 	if o.MaxGroup == 0 {
 		o.MaxGroup = defaultGroup
+	}
+	if err := s.Check(ctx, o.Outcomes...); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	logs, err := s.Logs(ctx)
 	if err != nil {
@@ -130,6 +140,17 @@ func (l *Ledger) log(tenant string) (store.Log, bool) {
 	log, ok := l.logs[tenant]
 	return log, ok
 }
+
+// Writable is nil, or why the last commit failed, until one is made again. What is a fault of a caller's does not count.
+func (l *Ledger) Writable() error {
+	if err := l.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Probe writes nothing, durably: afterwards Writable tells how things are now.
+func (l *Ledger) Probe(ctx context.Context) error { return l.do(ctx, &call{}) }
 
 // HistoryAt returns, by service, the rows of the history for the intent type at a time: of every attempt that is in the tenant's log by now (spec/calculus.md, section 4, RL). A service without attempts in the window has no row.
 // The map is shared: the caller must not change it.

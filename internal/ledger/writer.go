@@ -47,6 +47,7 @@ func (l *Ledger) writeGroup(calls []*call) {
 	// Not the context of any caller: the end of one must not undo what others wait for.
 	ctx := context.Background()
 	if err := l.ready(ctx); err != nil {
+		l.failed.Store(&err)
 		for _, c := range calls {
 			c.done <- err
 		}
@@ -63,6 +64,7 @@ func (l *Ledger) commit(ctx context.Context, g *group) {
 	err := l.store.Commit(ctx, &g.batch)
 	switch {
 	case err == nil:
+		l.failed.Store(nil)
 		l.publish(g)
 	case errors.Is(err, store.ErrExists) && len(g.calls) > 1:
 		for _, c := range g.calls {
@@ -72,9 +74,11 @@ func (l *Ledger) commit(ctx context.Context, g *group) {
 	case errors.Is(err, store.ErrConflict):
 		err = fmt.Errorf("%w: %w", ErrDiverged, err)
 		l.broken = err
+		l.failed.Store(&err)
 	case !errors.Is(err, store.ErrExists):
 		err = fmt.Errorf("ledger: nothing was appended, the store failed: %w", err)
 		l.doubt = g.batch.Logs
+		l.failed.Store(&err)
 	}
 	for _, c := range g.calls {
 		c.done <- err

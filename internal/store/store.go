@@ -25,6 +25,8 @@ var (
 	ErrNewer = errors.New("the store was written by a newer release of caio: use that release, or a store of an earlier one")
 	// ErrForeign says that what was opened isn't a store of CAIO, or is damaged beyond reading.
 	ErrForeign = errors.New("not a store of caio, or a damaged one: check the path, or restore a backup")
+	// ErrInconsistent says that rows contradict one another.
+	ErrInconsistent = errors.New("the store is not as caio left it: it is damaged, or something else has written to it; restore a backup, and look who can write to it")
 	// ErrCursor says that a cursor wasn't made by this store.
 	ErrCursor = errors.New("not a cursor of this list")
 )
@@ -34,7 +36,7 @@ type Store interface {
 	Reader
 
 	// Commit writes the whole batch in one transaction. It MUST NOT return nil before the batch is durable: on the disk, synced, so that it survives a loss of power. When it returns an error, nothing of the batch is visible,
-	// unless the connection was lost while committing: the caller compares the heads before it goes on.
+	// unless the connection was lost while committing: the caller compares the heads before it goes on. An empty batch changes nothing that can be read, but is written all the same, so that it shows whether the store can be.
 	//
 	// Each log of the batch MUST be advanced by compare-and-set: where its size isn't From, or a New one exists, the error is ErrConflict. A decision, entry, answer or key that is there already is ErrExists.
 	Commit(ctx context.Context, b *Batch) error
@@ -51,6 +53,11 @@ type Reader interface {
 	Log(ctx context.Context, tenant string) (Log, error)
 	// Entries returns up to limit entries of the tenant's log, in order of index, from the index `from` on; none beyond the end.
 	Entries(ctx context.Context, tenant string, from int64, limit int) ([]Entry, error)
+	// EntriesOf returns all entries of the types, in order of index; never those that state decisions, which are too many. It MUST NOT read the whole log.
+	EntriesOf(ctx context.Context, tenant string, types ...string) ([]Entry, error)
+	// Check holds the rows of all tenants to one another, and returns ErrInconsistent, with the place, where a log does not have one entry for each index below its size and none beyond; where an event or an attempt has no entry;
+	// and, when types of entries are given, where an attempt's entry is of none of them, or an entry of one of them has no attempt.
+	Check(ctx context.Context, attempts ...string) error
 
 	// Decision, Document, Statement and Disclosures return the parts of one decision, or ErrNotFound. Statement is its leaf, byte for byte. Document and Disclosures are ErrNotFound, too, where they were not kept.
 	Decision(ctx context.Context, tenant, id string) (Decision, error)

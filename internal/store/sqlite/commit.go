@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/smarthausgroup/caio/internal/store"
 )
@@ -85,6 +86,11 @@ func (w *writer) write(ctx context.Context, b *store.Batch) error {
 		if err := w.advance(ctx, &b.Logs[i]); err != nil {
 			return err
 		}
+	}
+	if reflect.DeepEqual(*b, store.Batch{}) {
+		// The number means nothing; setting it writes a page, the same value too.
+		_, err := w.exec(ctx, "PRAGMA user_version = 1")
+		return err
 	}
 	steps := []func(context.Context, *store.Batch) error{w.entries, w.decisions, w.events, w.blobs, w.grants, w.attempts, w.answers, w.apiKeys, w.signingKeys}
 	for _, step := range steps {

@@ -52,8 +52,7 @@ func (s *Store) Log(ctx context.Context, tenant string) (store.Log, error) {
 
 // Entries implements [store.Reader].
 func (s *Store) Entries(ctx context.Context, tenant string, from int64, limit int) ([]store.Entry, error) {
-	scan := func(row *sql.Rows, v *store.Entry) error { return row.Scan(&v.Tenant, &v.Index, &v.Type, &v.Leaf) }
-	return list(ctx, s.reads, scan, "SELECT tenant, idx, type, leaf FROM entries WHERE tenant = ? AND idx >= ? ORDER BY idx LIMIT ?", tenant, from, max(0, limit))
+	return list(ctx, s.reads, scanEntry, "SELECT tenant, idx, type, leaf FROM entries WHERE tenant = ? AND idx >= ? ORDER BY idx LIMIT ?", tenant, from, max(0, limit))
 }
 
 const decisionColumns = "d.tenant, d.id, d.idx, d.time, d.outcome, d.service, d.route, d.intent"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -135,4 +136,46 @@ func testWholeBatches(t *testing.T, open Opener) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+func testEntriesOf(t *testing.T, open Opener) {
+	s := newStore(t, open)
+	for _, tenant := range []string{"a", "b"} {
+		b := everything(tenant)
+		for i, typ := range []string{"caio-decision+jws", "y", "x", "z", "x"} {
+			b.Entries[i].Type = typ
+		}
+		commit(t, s, b)
+	}
+	for want, types := range map[string][]string{"[2 4]": {"x"}, "[1 2 4]": {"x", "y", "caio-decision+jws"}, "[]": nil, "[3]": {"none", "z"}} {
+		entries, err := s.EntriesOf(context.Background(), "a", types...)
+		found := []int64{}
+		for _, e := range entries {
+			if string(e.Leaf) != fmt.Sprintf("leaf %d of a", e.Index) {
+				t.Errorf("%+v", e)
+			}
+			found = append(found, e.Index)
+		}
+		if err != nil || fmt.Sprint(found) != want {
+			t.Errorf("%v: %v, %v; want %s", types, found, err, want)
+		}
+	}
+}
+
+// testCheck finds nothing wrong with what a ledger writes, and a log whose size goes beyond its entries. What can't be written through a store is for its own tests.
+func testCheck(t *testing.T, open Opener) {
+	s := newStore(t, open)
+	b := everything("a")
+	b.Entries[3].Type = "outcome"
+	commit(t, s, b)
+	if err := s.Check(context.Background(), "outcome"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Check(context.Background(), "typ"); !errors.Is(err, store.ErrInconsistent) {
+		t.Errorf("an attempt beside an entry of another type: %v", err)
+	}
+	commit(t, s, &store.Batch{Logs: []store.Advance{{Tenant: "a", Origin: "origin of a", From: 5, To: 6}}})
+	if err := s.Check(context.Background()); !errors.Is(err, store.ErrInconsistent) {
+		t.Errorf("a size beyond the entries: %v", err)
+	}
 }

@@ -33,6 +33,8 @@ func Run(t *testing.T, open Opener) {
 		{"Grants", testGrants},
 		{"BlobsAgain", testBlobsAgain},
 		{"EntriesPage", testEntriesPage},
+		{"EntriesOf", testEntriesOf},
+		{"Check", testCheck},
 		{"Search", testSearch},
 		{"SearchRefuses", testSearchRefuses},
 		{"Recent", testRecent},
