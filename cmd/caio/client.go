@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func (o *options) fetch(ctx context.Context, method, path, contentType string, b
 	if o.token != "" {
 		request.Header.Set("Authorization", "Bearer "+o.token)
 	}
+	if o.tenant != "" && !request.URL.Query().Has("tenant") {
+		request.Header.Set("Caio-Tenant", o.tenant) // the server refuses a token of another
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, unable("%w; is the server running? (caio serve)", err)
@@ -49,6 +53,18 @@ func (o *options) fetch(ctx context.Context, method, path, contentType string, b
 		return text, nil
 	}
 	return nil, o.refused(request, response.StatusCode, text)
+}
+
+// of is a path with the tenant that --tenant names, for calls by which the installation's people ask or speak about others.
+func (o *options) of(path string) string {
+	if o.tenant == "" {
+		return path
+	}
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + "tenant=" + url.QueryEscape(o.tenant)
 }
 
 // refused is the error for an answer that is none of success. Who the caller is and how the server fares belong to the environment; any other refusal answers the question with no.

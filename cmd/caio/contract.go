@@ -204,21 +204,21 @@ func newContractPush(o *options) *cobra.Command {
 }
 
 func pushed(registrations []server.Registration) string {
-	unchanged, pending := 0, 0
+	unchanged, pending := 0, ""
 	for _, r := range registrations {
 		if r.Unchanged {
 			unchanged++
 		}
 		if r.Pending {
-			pending++
+			pending += "\n  " + r.Service + " " + r.Contract
 		}
 	}
 	text := fmt.Sprintf("contracts registered: %d", len(registrations))
 	if unchanged > 0 {
 		text += fmt.Sprintf(", of them unchanged: %d", unchanged)
 	}
-	if pending > 0 {
-		text += fmt.Sprintf(", awaiting an approver (caio contract attest): %d", pending)
+	if pending != "" {
+		text += "\nawaiting an approver (caio contract attest), by digest:" + pending
 	}
 	return text
 }
@@ -239,7 +239,11 @@ func newContractList(o *options) *cobra.Command {
 			}
 			rows := [][]string{}
 			for _, s := range services {
-				rows = append(rows, []string{s.ID, s.Version, string(s.Placement), string(s.Attestation), s.Name})
+				attestation := string(s.Attestation)
+				if s.Pending != "" {
+					attestation += ", pending"
+				}
+				rows = append(rows, []string{s.ID, s.Version, string(s.Placement), attestation, s.Name})
 			}
 			o.present(cmd).table([]string{"SERVICE", "VERSION", "ROUTE", "ATTESTATION", "NAME"}, rows)
 			return nil
@@ -250,7 +254,7 @@ func newContractList(o *options) *cobra.Command {
 // services are all that the tenant sees, page after page.
 func (o *options) services(ctx context.Context) ([]server.ServiceSummary, error) {
 	services := []server.ServiceSummary{}
-	path := "/v1/services?limit=1000"
+	path := o.of("/v1/services?limit=1000")
 	for at := path; ; {
 		var page server.ServiceList
 		if err := o.call(ctx, http.MethodGet, at, "", nil, &page); err != nil {
@@ -274,12 +278,9 @@ func newContractAttest(o *options) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "/v1/services/" + url.PathEscape(args[0])
-			if body.Contract == "" && o.tenant != "" {
-				return misused("--contract is needed with --tenant: another tenant's services can't be looked up")
-			}
 			if body.Contract == "" {
 				var registered server.ServiceDetail
-				if err := o.call(cmd.Context(), http.MethodGet, path, "", nil, &registered); err != nil {
+				if err := o.call(cmd.Context(), http.MethodGet, o.of(path), "", nil, &registered); err != nil {
 					return err
 				}
 				if registered.Pending != "" && registered.Pending != registered.Contract {
@@ -338,8 +339,5 @@ func (o *options) put(cmd *cobra.Command, path string, v, answer any) error {
 	if err != nil {
 		return err
 	}
-	if o.tenant != "" {
-		path += "?tenant=" + url.QueryEscape(o.tenant)
-	}
-	return o.call(cmd.Context(), http.MethodPut, path, "application/json", body, answer)
+	return o.call(cmd.Context(), http.MethodPut, o.of(path), "application/json", body, answer)
 }

@@ -143,6 +143,7 @@ func newRoot() *cobra.Command {
 		newTrust(o),
 		newKey(o),
 		newToken(o),
+		newAPIKey(o),
 		newVersion(o),
 	)
 	environmental(root)
