@@ -185,27 +185,33 @@ func (d *Document) commitments() Commitments {
 	return c
 }
 
-// Reveal gives back the request and the principal that d was made from. Each disclosure must open the commitment of its name in d.
+// normalised is the request without its content.
+func (r *Request) normalised() *contracts.Request {
+	return &contracts.Request{
+		Intent:       contracts.Intent{Type: r.Intent.Type},
+		Requirements: r.Requirements,
+		Estimate:     r.Estimate,
+		Limits:       r.Limits,
+		Data:         contracts.Data{Labels: r.Data.Labels, Subjects: []string{}, Regions: r.Data.Regions, Findings: r.Data.Findings},
+		Context:      contracts.Context{Shareable: r.Context.Shareable},
+		Traits:       r.Traits,
+		Profile:      r.Profile,
+		Purpose:      r.Purpose,
+		Seed:         r.Seed,
+		Exclude:      r.Exclude,
+		Supersedes:   r.Supersedes,
+		Previous:     r.Previous,
+		Sources:      r.Sources,
+	}
+}
+
+// Reveal gives back the request and the principal that d was made from. Each disclosure must open the commitment of its name in d, and the request be
+// one that normalisation could have made ([contracts.Request.Validate]).
 //
 // Where disclosures are missing, the error is [Undisclosed], in order of name, and request and principal come without that content. Only intent.text, context.text and fields are read by scoring;
 // no rule reads any content. With any other error request and principal are zero.
 func (d *Document) Reveal(disclosures []Disclosure) (*contracts.Request, contracts.Principal, error) {
-	r := &contracts.Request{
-		Intent:       contracts.Intent{Type: d.Request.Intent.Type},
-		Requirements: d.Request.Requirements,
-		Estimate:     d.Request.Estimate,
-		Limits:       d.Request.Limits,
-		Data:         contracts.Data{Labels: d.Request.Data.Labels, Subjects: []string{}, Regions: d.Request.Data.Regions, Findings: d.Request.Data.Findings},
-		Context:      contracts.Context{Shareable: d.Request.Context.Shareable},
-		Traits:       d.Request.Traits,
-		Profile:      d.Request.Profile,
-		Purpose:      d.Request.Purpose,
-		Seed:         d.Request.Seed,
-		Exclude:      d.Request.Exclude,
-		Supersedes:   d.Request.Supersedes,
-		Previous:     d.Request.Previous,
-		Sources:      d.Request.Sources,
-	}
+	r := d.Request.normalised()
 	p := contracts.Principal{Tenant: d.Tenant, Roles: d.Principal.Roles, Permissions: d.Principal.Permissions, Trust: d.Principal.Trust, Method: d.Principal.Method, Issuer: d.Principal.Issuer}
 	missing := d.commitments()
 	for _, disclosure := range disclosures {
@@ -227,6 +233,10 @@ func (d *Document) Reveal(disclosures []Disclosure) (*contracts.Request, contrac
 	}
 	if size := d.Request.Payload; size != nil && r.Payload != nil && int64(len(r.Payload)) != size.Bytes {
 		return nil, contracts.Principal{}, &Fault{"/request/payload/bytes", "the payload has another size", fmt.Sprint(len(r.Payload)), fmt.Sprint(size.Bytes)}
+	}
+	var f findings
+	if diagnosed(&f, r.Validate()); f.first != nil {
+		return nil, contracts.Principal{}, f.first
 	}
 	if len(missing) == 0 {
 		return r, p, nil

@@ -48,6 +48,8 @@ func TestRevealWithoutOptionalContent(t *testing.T) {
 	p := example(t)
 	r := *p.request
 	r.Fields, r.Payload, r.Previous = contracts.Fields{}, nil, nil
+	r.Estimate.PayloadBytes, r.Sources = 0, exampleSources()
+	r.Sources["estimate.input_tokens"] = contracts.SourceCaller
 	made := newProof(t, &r, p.principal, p.document.Decision)
 	if len(made.disclosures) != 5 {
 		t.Error(len(made.disclosures), "disclosures")

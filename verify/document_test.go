@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gowebpki/jcs"
+	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/verify"
 	"pgregory.net/rapid"
@@ -153,13 +154,28 @@ func TestValidate(t *testing.T) {
 		"/request/previous":                           func(d *verify.Document) { d.Request.Previous = d.Request.Previous[:7] },
 		"/request/previous/7":                         func(d *verify.Document) { d.Request.Previous[7]++ },
 		"/request/intent/text":                        func(d *verify.Document) { d.Request.Intent.Text += "=" },
-		"/principal/trust":                            func(d *verify.Document) { d.Principal.Trust = 10_000_001 },
-		"/decision/control/0":                         func(d *verify.Document) { d.Choice.Control[0]++ },
-		"/decision/objective":                         func(d *verify.Document) { d.Choice.Objective = nil },
-		"/decision/nearest":                           func(d *verify.Document) { d.Choice.Nearest = []verify.Nearest{{}} },
-		"/decision":                                   func(d *verify.Document) { d.Outcome = verify.Denied },
-		"/satisfied/predicates/1":                     func(d *verify.Document) { slices.Reverse(d.Satisfied.Predicates) },
-		"/warnings/1":                                 func(d *verify.Document) { d.Warnings = append(d.Warnings, d.Warnings[0]) },
+		"/request/data/labels/1":                      func(d *verify.Document) { d.Request.Data.Labels = []string{"pii", "pii"} },
+		"/request/requirements/capabilities":          func(d *verify.Document) { d.Request.Requirements.Capabilities = []string{} },
+		"/request/requirements/capability_parameters/chat": func(d *verify.Document) {
+			d.Request.Requirements.CapabilityParameters["chat"] = map[string]contracts.Value{}
+		},
+		"/request/estimate/defaulted":            func(d *verify.Document) { d.Request.Estimate.Defaulted = []string{"units", "zzz"} },
+		"/request/estimate/payload_bytes":        func(d *verify.Document) { d.Request.Estimate.PayloadBytes++ },
+		"/request/limits/max_latency_ms":         func(d *verify.Document) { d.Request.Limits.MaxLatencyMS = new(int64) },
+		"/request/purpose":                       func(d *verify.Document) { d.Request.Purpose = "why not" },
+		"/request/supersedes":                    func(d *verify.Document) { d.Request.Supersedes = "\x00 anything" },
+		"/request/sources/context.shareable":     func(d *verify.Document) { d.Request.Sources = map[string]contracts.Source{} },
+		"/request/sources/data.labels":           func(d *verify.Document) { d.Request.Sources["data.labels"] = contracts.SourceDefault },
+		"/request/sources/estimate.input_tokens": func(d *verify.Document) { d.Request.Payload, d.Request.Estimate.PayloadBytes = nil, 0 },
+		"/request/payload/bytes":                 func(d *verify.Document) { d.Request.Payload.Bytes = 0 },
+		"/candidates/0/history":                  func(d *verify.Document) { d.Candidates[0].History = &contracts.History{N: 501, OK: 1, P95: 1} },
+		"/principal/trust":                       func(d *verify.Document) { d.Principal.Trust = 10_000_001 },
+		"/decision/control/0":                    func(d *verify.Document) { d.Choice.Control[0]++ },
+		"/decision/objective":                    func(d *verify.Document) { d.Choice.Objective = nil },
+		"/decision/nearest":                      func(d *verify.Document) { d.Choice.Nearest = []verify.Nearest{{}} },
+		"/decision":                              func(d *verify.Document) { d.Outcome = verify.Denied },
+		"/satisfied/predicates/1":                func(d *verify.Document) { slices.Reverse(d.Satisfied.Predicates) },
+		"/warnings/1":                            func(d *verify.Document) { d.Warnings = append(d.Warnings, d.Warnings[0]) },
 	} {
 		d := example(t).document
 		forge(d)

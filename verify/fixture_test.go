@@ -149,7 +149,7 @@ func exampleRequest() *contracts.Request {
 	return &contracts.Request{
 		Intent:       contracts.Intent{Type: "embeddings", Text: "Rechnung von Frau Müller \u2028 \x01 \"quoted\""},
 		Requirements: contracts.Requirements{Capabilities: []string{"embeddings"}, CapabilityParameters: map[string]map[string]contracts.Value{"embeddings": {"dimensions": {V: contracts.Decimal(1024_000_000)}}}, Guarantees: map[string]contracts.Bounds{"accuracy": {Min: &half}, "determinism": {Equals: &contracts.Value{V: true}}}, Attributes: map[string]contracts.Value{"shape": {V: map[string]any{"a": []any{contracts.Decimal(1), "x"}}}}},
-		Estimate:     contracts.Estimate{InputTokens: 5, OutputTokens: 1000, Defaulted: []string{"output_tokens"}, Units: 1, PayloadBytes: 19},
+		Estimate:     contracts.Estimate{InputTokens: 5, OutputTokens: 1000, Defaulted: []string{"output_tokens"}, Units: 1, PayloadBytes: 21},
 		Limits:       contracts.RequestLimits{MaxCostMicroUSD: &cost},
 		Data:         contracts.Data{Labels: []string{"pii"}, Subjects: []string{"person-1"}, Regions: []string{"eu"}, Findings: []contracts.Finding{{Type: "email", Count: 2}}},
 		Context:      contracts.Context{Text: "Q4", ConversationID: "c-1"},
@@ -161,8 +161,20 @@ func exampleRequest() *contracts.Request {
 		Previous:     []int64{1, -1, 0, 0, 0, 0, 0, 250_000},
 		Fields:       contracts.Fields{Intent: field(64, func(i int) float64 { return math.Sin(float64(i)) }), Memory: field(64, func(i int) float64 { return float64(i) })},
 		Payload:      []byte(`{"input":["Müller"]}`),
-		Sources:      map[string]contracts.Source{"data.labels": contracts.SourceCaller, "estimate.input_tokens": contracts.SourceServer, "estimate.output_tokens": contracts.SourceDefault, "purpose": contracts.SourceCaller},
+		Sources:      exampleSources(),
 	}
+}
+
+func exampleSources() map[string]contracts.Source {
+	sources := map[string]contracts.Source{
+		"context.shareable": contracts.SourceCaller, "data.findings": contracts.SourceOperator, "estimate.defaulted": contracts.SourceServer, "estimate.input_tokens": contracts.SourceServer,
+		"estimate.output_tokens": contracts.SourceDefault, "estimate.payload_bytes": contracts.SourceServer, "estimate.units": contracts.SourceDefault, "profile": contracts.SourceCaller,
+		"requirements.capabilities": contracts.SourceDefault, "seed": contracts.SourceServer, "traits.confidential": contracts.SourceDefault, "traits.risk_tolerance": contracts.SourceDefault,
+	}
+	for _, key := range []string{"intent.type", "data.labels", "data.regions", "exclude", "limits.max_cost_micro_usd", "purpose", "requirements.attributes", "requirements.capability_parameters", "requirements.guarantees", "traits.conservative"} {
+		sources[key] = contracts.SourceCaller
+	}
+	return sources
 }
 
 func examplePrincipal() contracts.Principal {

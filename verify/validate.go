@@ -3,12 +3,13 @@ package verify
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
-	"github.com/smarthausgroup/caio/contracts/canonical"
 )
 
 // Validate checks everything about a document that can be told from its form: versions, times, grammars, ranges of arguments, order of lists, what is present with what. What follows from what is for
@@ -92,91 +93,47 @@ func between(f *findings, at string, n, low, high int64) {
 	}
 }
 
+// validate holds the request against its page. What normalisation promises is written down there, in package contracts.
 func (r *Request) validate(f *findings) {
 	at := func(parts ...any) string { return pointer(append([]any{"request"}, parts...)...) }
-	name(f, at("intent", "type"), r.Intent.Type)
 	commitment(f, at("intent", "text"), r.Intent.Text)
 	commitment(f, at("context", "text"), r.Context.Text)
 	commitment(f, at("context", "conversation_id"), r.Context.ConversationID)
 	commitment(f, at("data", "subjects"), r.Data.Subjects)
-	texts(f, at("requirements", "capabilities"), r.Requirements.Capabilities)
-	r.validateValues(f, at)
-	texts(f, at("data", "labels"), r.Data.Labels)
-	texts(f, at("data", "regions"), r.Data.Regions)
-	texts(f, at("estimate", "defaulted"), r.Estimate.Defaulted)
-	texts(f, at("exclude"), r.Exclude)
-	for i, finding := range r.Data.Findings {
-		f.require(finding.Type != "" && finding.Count >= 0, at("data", "findings", i), "a finding has a type and a count")
-	}
-	const billion = 1_000_000_000
-	between(f, at("estimate", "input_tokens"), r.Estimate.InputTokens, 0, billion)
-	between(f, at("estimate", "output_tokens"), r.Estimate.OutputTokens, 0, billion)
-	between(f, at("estimate", "payload_bytes"), r.Estimate.PayloadBytes, 0, billion)
-	between(f, at("estimate", "units"), r.Estimate.Units, 0, 1_000_000)
-	for _, trait := range []struct {
-		key   string
-		value contracts.Decimal
-	}{{"conservative", r.Traits.Conservative}, {"confidential", r.Traits.Confidential}, {"risk_tolerance", r.Traits.RiskTolerance}} {
-		between(f, at("traits", trait.key), int64(trait.value), 0, contracts.Micro)
-	}
-	among(f, at("profile"), r.Profile, contracts.Balanced, contracts.Economy, contracts.Realtime, contracts.Assurance)
-	between(f, at("seed"), r.Seed, 0, canonical.MaxInteger)
-	f.require(len(r.Previous) == 0 || len(r.Previous) == 8, at("previous"), "a control signal has eight parts")
-	for i, u := range r.Previous {
-		between(f, at("previous", i), u, -maxControl, maxControl)
-	}
-	for key, c := range r.Fields {
+	for _, key := range slices.Sorted(maps.Keys(r.Fields)) {
 		among(f, at("fields", key), key, "intent", "context", "memory", "traits")
-		commitment(f, at("fields", key), c)
+		commitment(f, at("fields", key), r.Fields[key])
 		f.require(r.Fields["intent"] != "", at("fields"), "other fields come only together with intent")
 	}
+	diagnosed(f, r.normalised().Validate())
+	r.validatePayload(f, at)
+}
+
+// diagnosed records the first fault of a request in its place in a document.
+func diagnosed(f *findings, faults contracts.Diagnostics) {
+	if len(faults) > 0 {
+		f.fault("/request"+faults[0].Pointer, faults[0].Summary, "", "")
+	}
+}
+
+// validatePayload holds what the server says that it read off the payload against the payload's size.
+func (r *Request) validatePayload(f *findings, at func(...any) string) {
+	var bytes int64
 	if r.Payload != nil {
 		commitment(f, at("payload", "commitment"), r.Payload.Commitment)
-		between(f, at("payload", "bytes"), r.Payload.Bytes, 0, billion)
+		bytes = r.Payload.Bytes
+		f.require(bytes > 0, at("payload", "bytes"), "a payload has at least a byte")
 	}
-	for key, source := range r.Sources {
-		among(f, at("sources", key), source, contracts.SourceCaller, contracts.SourceToken, contracts.SourceDetector, contracts.SourceServer, contracts.SourceLog, contracts.SourceOperator, contracts.SourceDefault)
+	if r.Sources["estimate.payload_bytes"] == contracts.SourceServer {
+		equal(f, at("estimate", "payload_bytes"), "not the size of the payload, of which the server says that it measured it", bytes, r.Estimate.PayloadBytes)
+	}
+	for _, key := range []string{"input_tokens", "output_tokens"} {
+		f.require(r.Payload != nil || r.Sources["estimate."+key] != contracts.SourceServer, at("sources", "estimate."+key), "there is no payload that the server could have read the value off")
 	}
 }
 
 // maxControl bounds a part of a control signal, in micro (spec/calculus.md, section 5).
 const maxControl = 250_000
-
-// validateValues looks for null in the values whose types are open: a request has none.
-func (r *Request) validateValues(f *findings, at func(...any) string) {
-	for key, value := range r.Requirements.Attributes {
-		f.require(solid(value.V), at("requirements", "attributes", key), "null is not a value")
-	}
-	for capability, parameters := range r.Requirements.CapabilityParameters {
-		for key, value := range parameters {
-			f.require(solid(value.V), at("requirements", "capability_parameters", capability, key), "null is not a value")
-		}
-	}
-	for key, bounds := range r.Requirements.Guarantees {
-		f.require(bounds.Equals == nil || solid(bounds.Equals.V), at("requirements", "guarantees", key, "equals"), "null is not a value")
-	}
-}
-
-// solid reports whether v holds no null.
-func solid(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case []any:
-		for _, part := range v {
-			if !solid(part) {
-				return false
-			}
-		}
-	case map[string]any:
-		for _, part := range v {
-			if !solid(part) {
-				return false
-			}
-		}
-	}
-	return true
-}
 
 func (p *Principal) validate(f *findings) {
 	commitment(f, "/principal/subject", p.Subject)
@@ -208,7 +165,7 @@ func (c *Candidate) validate(f *findings, at string) {
 	among(f, at+"/route", c.Route, contracts.Internal, contracts.Hybrid, contracts.External)
 	f.require((c.Eliminated == nil) != (c.Score == nil), at, "a candidate is either eliminated or scored")
 	if h := c.History; h != nil {
-		f.require(0 <= h.OK && h.OK <= h.N && h.N <= 500 && h.P95 >= 0 && (h.P95 > 0) == (h.OK > 0), at+"/history", "0 <= ok <= n <= 500, and p95 is at least 1 exactly if ok is")
+		f.require(0 <= h.OK && h.OK <= h.N && h.N <= 500 && 0 <= h.P95 && h.P95 <= 1_000_000_000 && (h.P95 > 0) == (h.OK > 0), at+"/history", "0 <= ok <= n <= 500, and p95 is at least 1, and at most 1e9 ms, exactly if ok is at least 1")
 	}
 	if c.Eliminated != nil {
 		among(f, at+"/eliminated/stage", c.Eliminated.Stage, stages...)

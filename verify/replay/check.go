@@ -168,6 +168,9 @@ func (r *replaying) reveal() error {
 		return err
 	}
 	r.arguments.Request, r.arguments.Principal = request, principal
+	if err := admitted(request, r.ev.Settings); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(r.document.Candidates, func(c verify.Candidate) bool { return c.Score != nil }) {
 		return nil
 	}
@@ -178,6 +181,23 @@ func (r *replaying) reveal() error {
 	}
 	if r.hidden != nil {
 		r.lacks(verify.Skipped, "%s: without it the terms that compare fields, and the control signal, are taken from the document", verify.Undisclosed(r.hidden))
+	}
+	return nil
+}
+
+// admitted holds the request's labels to the tenant's settings, as admission should have (spec/contract.md, `data.labels`).
+func admitted(r *contracts.Request, settings map[string]any) error {
+	core, _ := settings["core"].(map[string]any)
+	required, _ := core["require_label"].(bool)
+	list, _ := core["labels"].([]any)
+	added := make([]string, 0, len(list))
+	for _, label := range list {
+		if text, ok := label.(string); ok {
+			added = append(added, text)
+		}
+	}
+	if faults := r.ValidateLabels(added, required); len(faults) > 0 {
+		return &verify.Fault{Pointer: "/request" + faults[0].Pointer, Reason: "under these settings the request is not admitted: " + faults[0].Summary}
 	}
 	return nil
 }

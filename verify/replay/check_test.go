@@ -201,8 +201,8 @@ func TestCheckFindsEveryChange(t *testing.T) {
 			d.Choice.Service, d.Choice.RunnerUp.Service = d.Choice.RunnerUp.Service, d.Choice.Service
 		}, "/decision/runner_up/service"},
 		"the nearest": {"denied", func(d *verify.Document) { d.Choice.Nearest = d.Choice.Nearest[1:] }, "/decision/nearest/0/service"},
-		"the request": {"texts", func(d *verify.Document) { d.Request.Profile = contracts.Realtime }, "/candidates/1/score/objective"},
-		"the labels":  {"texts", func(d *verify.Document) { d.Request.Data.Labels = []string{"phi"} }, "/candidates/1/score/objective"},
+		"the request": {"texts", func(d *verify.Document) { d.Request.Profile, d.Request.Sources["profile"] = contracts.Realtime, contracts.SourceCaller }, "/candidates/1/score/objective"},
+		"the labels":  {"texts", func(d *verify.Document) { label(d, "phi") }, "/candidates/1/score/objective"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := prove(t, requests[test.request])
@@ -250,6 +250,40 @@ func TestCheckFindsOtherArguments(t *testing.T) {
 				t.Errorf("bound: %+v", again)
 			}
 		})
+	}
+}
+
+// label gives the request labels, as a caller would have.
+func label(d *verify.Document, labels ...string) {
+	d.Request.Data.Labels, d.Request.Sources["data.labels"] = labels, contracts.SourceCaller
+}
+
+// TestLabelsAreThoseOfTheTenant: an insider documents a request that admission would have refused, and decides it truly.
+func TestLabelsAreThoseOfTheTenant(t *testing.T) {
+	const unlabelled, labelled = "intent: {type: embeddings}\n", "intent: {type: embeddings}\ndata: {labels: [none]}\n"
+	for name, test := range map[string]struct {
+		request string
+		core    map[string]any
+		change  func(d *verify.Document)
+		want    string
+	}{
+		"of everybody":      {labelled, nil, func(*verify.Document) {}, ""},
+		"of nobody":         {labelled, nil, func(d *verify.Document) { label(d, "PII") }, "/request/data/labels/0"},
+		"of another tenant": {labelled, map[string]any{"labels": []any{"salary"}}, func(d *verify.Document) { label(d, "pii", "telemetry") }, "/request/data/labels/1"},
+		"of the tenant":     {labelled, map[string]any{"labels": []any{"none-at-all"}}, func(*verify.Document) {}, ""},
+		"none required":     {unlabelled, map[string]any{"require_label": false}, func(*verify.Document) {}, ""},
+		"one required":      {unlabelled, map[string]any{"require_label": true}, func(*verify.Document) {}, "/request/data/labels"},
+	} {
+		p := prove(t, test.request)
+		if test.core != nil {
+			p.evidence.Settings["core"] = test.core
+		}
+		test.change(p.document)
+		p.bind(t)
+		_, again := p.check(trusted)
+		if again.Pointer != test.want || (again.Status == verify.Pass) != (test.want == "") {
+			t.Errorf("%s: %+v", name, again)
+		}
 	}
 }
 
