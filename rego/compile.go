@@ -95,6 +95,7 @@ func (c *compilation) checkDisjoint(b, other *Bundle) {
 
 // compileFamilies compiles the packages of each family, and what they need, with the schema of what that family sees.
 func (c *compilation) compileFamilies() {
+	read, told := map[contracts.Position]bool{}, true
 	for _, group := range [][]contracts.Family{{contracts.StageSafety}, {contracts.StagePolicy, contracts.StageTraits}} {
 		modules := c.closure(func(m *module) bool { return slices.Contains(group, family(m.pkg)) })
 		if len(modules) == 0 {
@@ -104,6 +105,10 @@ func (c *compilation) compileFamilies() {
 		for _, f := range group {
 			c.groups[f] = compiler
 		}
+		told = c.noteRead(compiler, read) && told
+	}
+	if told {
+		c.checkRead(read)
 	}
 }
 

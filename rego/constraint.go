@@ -77,7 +77,7 @@ func classify(rule *ast.Rule) (r role, id, fault string) {
 	case name == "margin":
 		r, fault = roleMargin, `write %s["ID"] := n, with the constraint's id as a literal`
 	default:
-		return roleHelper, "", nearMiss(name, len(ref), contains)
+		return roleHelper, "", ""
 	}
 	if len(ref) != 2 || len(rule.Head.Args) > 0 || rule.Default || contains != (r != roleMargin) {
 		return roleFault, "", fmt.Sprintf(fault, name)
@@ -90,18 +90,6 @@ func classify(rule *ast.Rule) (r role, id, fault string) {
 		return roleFault, "", fmt.Sprintf("the id %.80q is not of the form %s", string(literal), constraintID)
 	}
 	return r, string(literal), ""
-}
-
-// nearMiss says what a rule was probably meant to be, if it looks like one that would be evaluated and is not.
-func nearMiss(name string, steps int, contains bool) string {
-	lower := strings.ToLower(name)
-	if contains && source.DidYouMean(lower, []string{"violation"}) != "" {
-		return fmt.Sprintf("%s is evaluated by nothing: did you mean violation?", name)
-	}
-	if steps == 2 && source.DidYouMean(lower, []string{"warn", "warning", "margin"}) != "" {
-		return fmt.Sprintf("%s is evaluated by nothing: did you mean %s?", name, map[bool]string{true: "warn", false: "margin"}[contains])
-	}
-	return ""
 }
 
 // found collects what the files of one package say.
@@ -156,16 +144,15 @@ func (c *compilation) addRule(p *found, m *module, rule *ast.Rule) {
 	if fault != "" && p.family != "" && !m.test {
 		c.fault("near-miss", rule.Location, fault, "")
 	}
-	if r == roleConstraint || r == roleConftest && p.family != "" {
-		switch {
-		case m.test:
-			c.fault("constraint-in-test", rule.Location, "a constraint stands in a file of tests, which are not evaluated", "Move it to a file whose name does not end in "+testSuffix+".")
-			return
-		case p.family == "":
-			c.fault("constraint-outside-family", rule.Location, "a constraint stands in package "+dotted(p.name)+", which is in no family", "Move it to a package in caio.safety, caio.policy or caio.traits.")
-			return
-		}
-	} else if i := slices.IndexFunc(rule.Annotations, describesConstraint); i >= 0 {
+	switch {
+	case m.test && (r == roleConstraint || r == roleConftest && p.family != ""):
+		c.fault("constraint-in-test", rule.Location, "a constraint stands in a file of tests, which are not evaluated", "Move it to a file whose name does not end in "+testSuffix+".")
+		return
+	case !m.test && p.family == "" && isConstraint(rule, r):
+		c.fault("constraint-outside-family", rule.Location, ruleName(rule)+" stands in package "+dotted(p.name)+", which is in no family", outside(p.name))
+		return
+	}
+	if i := slices.IndexFunc(rule.Annotations, describesConstraint); i >= 0 && r != roleConstraint && (r != roleConftest || p.family == "") {
 		c.fault("misplaced-annotation", rule.Annotations[i].Location, "the annotation of a constraint stands in front of "+rule.Head.Ref().String()+", which is not one", "Move it directly above a rule violation[\"ID\"].")
 	}
 	if m.test || p.family == "" {
@@ -182,6 +169,11 @@ func (c *compilation) addRule(p *found, m *module, rule *ast.Rule) {
 	case roleWarning:
 		note(&p.warnings, id)
 	}
+}
+
+// isConstraint reports whether a rule outside the families has a name that only theirs are evaluated by. The form does not matter; deny_ is a beginning that other names have too.
+func isConstraint(rule *ast.Rule, r role) bool {
+	return r.evaluated() || r == roleFault && !strings.HasPrefix(ruleName(rule), "deny_")
 }
 
 // ruleName is the first step of a rule's path.

@@ -227,20 +227,29 @@ func (c *compilation) checkData() {
 	}
 }
 
-// checkPackages refuses packages that no family reaches: nothing would evaluate them.
+// checkPackages refuses packages that no family reaches, since nothing would evaluate them, and those that stand beside the families, whoever imports them.
 func (c *compilation) checkPackages() {
 	reached := map[string]bool{}
 	for _, m := range c.closure(func(m *module) bool { return family(m.pkg) != "" }) {
 		reached[m.pkg] = true
 	}
 	for _, m := range c.modules {
-		if m.test || reached[m.pkg] || reserved(m.pkg) {
+		if m.test || reserved(m.pkg) {
 			continue
 		}
+		beside := within(m.pkg, "caio") && family(m.pkg+"/") == ""
 		detail := "Constraints live in caio.safety.*, caio.policy.* and caio.traits.*"
-		if steps := strings.Split(m.pkg, "/"); steps[0] == "caio" && len(steps) > 1 && family(m.pkg+"/") == "" {
+		if beside && reached[m.pkg] {
+			detail = "What packages share lives outside caio, and constraints in caio.safety.*, caio.policy.* and caio.traits.*"
+		}
+		if steps := strings.Split(m.pkg, "/"); beside && len(steps) > 1 {
 			detail += source.DidYouMean(steps[1], []string{"safety", "policy", "traits"})
 		}
-		c.fault("package", m.ast.Package.Location, "package "+dotted(m.pkg)+" is neither in a family nor imported by a package that is", detail)
+		switch {
+		case !reached[m.pkg]:
+			c.fault("package", m.ast.Package.Location, "package "+dotted(m.pkg)+" is neither in a family nor imported by a package that is", detail)
+		case beside:
+			c.fault("package", m.ast.Package.Location, "package "+dotted(m.pkg)+" stands in caio and is in no family", detail)
+		}
 	}
 }

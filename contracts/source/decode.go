@@ -186,17 +186,23 @@ func decodeStruct(n *Node, v reflect.Value, faults *Diagnostics) {
 
 // DidYouMean is `: did you mean "…"?` with the candidate nearest to a word that is not among them, or empty where none is near.
 func DidYouMean(word string, candidates []string) string {
-	const many = 256 // to look through
-	nearest, least := "", 1+min(len(word), 24)/3
-	for _, candidate := range candidates[:min(len(candidates), many)] {
-		if d := distance(word, candidate, least); d < least || d == least && nearest == "" {
-			nearest, least = candidate, d
-		}
-	}
+	nearest := Nearest(word, candidates, 1+min(len(word), 24)/3)
 	if nearest == "" {
 		return ""
 	}
 	return fmt.Sprintf(": did you mean %q?", nearest)
+}
+
+// Nearest is the first of the candidates that the fewest letters must change for to make it of a word: put in, taken out, replaced or swapped with their neighbour; empty where that takes more than limit.
+func Nearest(word string, candidates []string, limit int) string {
+	const many = 256 // to look through
+	nearest := ""
+	for _, candidate := range candidates[:min(len(candidates), many)] {
+		if d := distance(word, candidate, limit); d < limit || d == limit && nearest == "" {
+			nearest, limit = candidate, d
+		}
+	}
+	return nearest
 }
 
 // distance is how many letters must be put in, taken out, replaced or swapped with their neighbour to make b of a; more than limit once it is clear that it is.
