@@ -52,6 +52,7 @@ type compilation struct {
 func analyse(bundles []*Bundle, o Options) *compilation {
 	c := &compilation{bundles: slices.Clone(bundles), groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
 	slices.SortFunc(c.bundles, func(a, b *Bundle) int { return strings.Compare(a.Name, b.Name) })
+	c.checkFiles()
 	c.checkRoots()
 	c.readData(o)
 	c.parse()
