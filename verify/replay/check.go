@@ -126,17 +126,6 @@ func (r *replaying) compare(ctx context.Context) (*verify.Fault, error) {
 	return firstDifference(want, *r.document)
 }
 
-// differs judges a difference: a failure, unless the evaluators were others.
-func (r *replaying) differs(f *verify.Fault) verify.Verdict {
-	v := verify.Judge(verify.LayerReplay, f)
-	was, is := r.document.Engine, r.options.Build
-	if was.OPA != is.OPA || was.CEL != is.CEL || was.Capabilities != is.Capabilities {
-		v.Status = verify.Inconclusive
-		v.Reason += fmt.Sprintf("; the evaluators were others, so the release that the proof names must settle it: %s, with OPA %s and cel-go %s", was.Version, was.OPA, was.CEL)
-	}
-	return v
-}
-
 // collect makes the arguments of the decision from the evidence. Errors are [*verify.Fault] where there is a pointer.
 func (r *replaying) collect() error {
 	if err := r.ev.Bound(r.document); err != nil {
@@ -306,6 +295,14 @@ func (r *replaying) evaluate(ctx context.Context) (verify.Decision, error) {
 	if err != nil {
 		return verify.Decision{}, err
 	}
+	r.conclude(d)
+	d.Unmatched = append(d.Unmatched, r.assumed...)
+	slices.SortFunc(d.Unmatched, func(a, b verify.Unmatched) int { return cmp.Compare(a.Service, b.Service) })
+	return d.report(), nil
+}
+
+// conclude is stage 7, with what hidden content would have given taken from the document.
+func (r *replaying) conclude(d *decision) {
 	d.score()
 	if r.hidden != nil {
 		r.assumeContent(d)
@@ -314,9 +311,6 @@ func (r *replaying) evaluate(ctx context.Context) (verify.Decision, error) {
 	if r.hidden != nil && d.Outcome == verify.Routed {
 		d.Choice.Control = r.document.Choice.Control
 	}
-	d.Unmatched = append(d.Unmatched, r.assumed...)
-	slices.SortFunc(d.Unmatched, func(a, b verify.Unmatched) int { return cmp.Compare(a.Service, b.Service) })
-	return d.report(), nil
 }
 
 // assumeContent takes the terms that compare fields from the document; the others, and the objective, stay re-evaluated.

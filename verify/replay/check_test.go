@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,7 +181,10 @@ func TestCheckPasses(t *testing.T) {
 }
 
 // TestCheckFindsEveryChange changes one thing that follows from the arguments; the document itself stays well-formed.
+//
+// Of these, only what an evaluator of predicates or constraints says can have come from another version of it.
 func TestCheckFindsEveryChange(t *testing.T) {
+	evaluated := []string{"a reason", "a margin", "a warning", "an unmatched one"}
 	for name, test := range map[string]struct {
 		request string
 		change  func(d *verify.Document)
@@ -201,8 +206,10 @@ func TestCheckFindsEveryChange(t *testing.T) {
 			d.Choice.Service, d.Choice.RunnerUp.Service = d.Choice.RunnerUp.Service, d.Choice.Service
 		}, "/decision/runner_up/service"},
 		"the nearest": {"denied", func(d *verify.Document) { d.Choice.Nearest = d.Choice.Nearest[1:] }, "/decision/nearest/0/service"},
-		"the request": {"texts", func(d *verify.Document) { d.Request.Profile, d.Request.Sources["profile"] = contracts.Realtime, contracts.SourceCaller }, "/candidates/1/score/objective"},
-		"the labels":  {"texts", func(d *verify.Document) { label(d, "phi") }, "/candidates/1/score/objective"},
+		"the request": {"texts", func(d *verify.Document) {
+			d.Request.Profile, d.Request.Sources["profile"] = contracts.Realtime, contracts.SourceCaller
+		}, "/candidates/1/score/objective"},
+		"the labels": {"texts", func(d *verify.Document) { label(d, "phi") }, "/candidates/1/score/objective"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := prove(t, requests[test.request])
@@ -214,7 +221,11 @@ func TestCheckFindsEveryChange(t *testing.T) {
 			}
 			p.document.Engine.OPA = "0.9"
 			p.seal(t)
-			if _, again = p.check(trusted); again.Status != verify.Inconclusive || again.Pointer != test.pointer {
+			want := verify.Fail
+			if slices.Contains(evaluated, name) {
+				want = verify.Inconclusive
+			}
+			if _, again = p.check(trusted); again.Status != want || again.Pointer != test.pointer {
 				t.Errorf("under other evaluators: %+v", again)
 			}
 		})
@@ -362,6 +373,56 @@ func TestOtherEvaluators(t *testing.T) {
 			t.Errorf("%s: %+v", name, again)
 		}
 	}
+}
+
+// TestOtherEvaluatorsExplainOnlyVerdicts: an insider who names another version may not write whatever he likes.
+func TestOtherEvaluatorsExplainOnlyVerdicts(t *testing.T) {
+	broken := []byte("package caio.policy.region\n\nimport rego.v2\n\nallow if no.such.builtin(1)\n")
+	for name, test := range map[string]struct {
+		change  func(p *proof)
+		want    verify.Status
+		pointer string
+	}{
+		"a constraint that found something": {func(p *proof) {
+			c := &p.document.Candidates[1]
+			c.Score, c.Eliminated = nil, &verify.Elimination{Stage: contracts.StagePolicy, Violations: []contracts.Violation{{Kind: contracts.KindRego, ID: "REGION", Value: 1, Reason: "whatever"}}}
+			p.document.Choice.RunnerUp = nil
+		}, verify.Inconclusive, "/candidates/1/eliminated"},
+		"and the runner-up is still named": {func(p *proof) {
+			c := &p.document.Candidates[1]
+			c.Score, c.Eliminated = nil, &verify.Elimination{Stage: contracts.StagePolicy, Violations: []contracts.Violation{{Kind: contracts.KindRego, ID: "REGION", Value: 1, Reason: "whatever"}}}
+		}, verify.Fail, "/decision/runner_up"},
+		"a constraint that there is not": {func(p *proof) { p.document.Candidates[0].Eliminated.Violations[0].ID = "INVENTED" }, verify.Fail, "/candidates/0/eliminated/violations/0/id"},
+		"a constraint of another stage":  {func(p *proof) { p.document.Candidates[0].Eliminated.Stage = contracts.StageTraits }, verify.Fail, "/candidates/0/eliminated/violations/0/id"},
+		"a predicate that there is not":  {func(p *proof) { p.document.Unmatched[1].IDs = []string{"invented"} }, verify.Fail, "/unmatched/1/ids/0"},
+		"a service left out":             {func(p *proof) { p.document.Unmatched = p.document.Unmatched[1:] }, verify.Fail, "/candidates"},
+		"a satisfied constraint less":    {func(p *proof) { p.document.Satisfied.Constraints = nil }, verify.Fail, "/satisfied/constraints/0"},
+		"policies that do not compile":   {func(p *proof) { p.policy(t, broken) }, verify.Inconclusive, ""},
+		"and other scores": {func(p *proof) {
+			p.policy(t, broken)
+			p.document.Candidates[1].Score.Terms.Risk++
+		}, verify.Fail, "/candidates/1/score/terms/risk"},
+	} {
+		p := prove(t, requests["texts"])
+		p.document.Engine.OPA = "0.9"
+		test.change(p)
+		p.bind(t)
+		if _, again := p.check(trusted); again.Status != test.want || again.Pointer != test.pointer {
+			t.Errorf("%s: %+v", name, again)
+		}
+	}
+}
+
+// policy puts another policy into the bundle.
+func (p *proof) policy(t *testing.T, text []byte) {
+	t.Helper()
+	files := maps.Clone(p.evidence.Bundles[p.document.Bundles[0].Digest])
+	files["region.rego"] = text
+	digest, err := verify.BundleDigest(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.evidence.Bundles, p.document.Bundles[0].Digest = map[string]map[string][]byte{digest: files}, digest
 }
 
 func TestSlimEvidence(t *testing.T) {
