@@ -73,7 +73,7 @@ func (s *Server) evidence(ctx context.Context, t *tenant, p *past) (*verify.Evid
 		for _, f := range bundle.Files {
 			files[f.Path] = f.Text
 		}
-		if bundle.Signatures != nil {
+		if bundle.Signatures != nil && b.Key != "" { // signatures that nobody checked have no place in a proof
 			files[verify.SignaturesFile] = bundle.Signatures
 		}
 		ev.Bundles[b.Digest] = files

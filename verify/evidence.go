@@ -314,6 +314,7 @@ func (ev *Evidence) Bound(d *Document) error {
 	equal(&f, "/snapshot/digest", reason, d.Snapshot.Digest, Digest(SnapshotText(ev.Snapshot)))
 	equal(&f, "/attestations/digest", reason, d.Attestations.Digest, attestations)
 	equal(&f, "/settings/digest", reason, d.Settings.Digest, settings)
+	ev.boundAttestations(&f)
 	ev.boundBundles(&f, d)
 	named := map[string]bool{}
 	for service, digest := range ev.Snapshot {
@@ -333,6 +334,20 @@ func (ev *Evidence) Bound(d *Document) error {
 	return f.err()
 }
 
+// boundAttestations checks that the list is what it should be of this snapshot: in order of service, of contracts that are in it, and only of those that somebody looked at.
+func (ev *Evidence) boundAttestations(f *findings) {
+	const at = "/attestations/digest"
+	for i, record := range ev.Attestations {
+		if i > 0 && ev.Attestations[i-1].Service >= record.Service {
+			f.fault(at, "the list of attestations is sorted by service and repeats none", "more than "+ev.Attestations[i-1].Service, record.Service)
+		}
+		contract, ok := ev.Snapshot[record.Service]
+		f.require(ok, at, fmt.Sprintf("the list attests the service %q, which is not in the snapshot", record.Service))
+		equal(f, at, "the list attests another contract of service "+record.Service+" than the snapshot's", contract, record.Contract)
+		f.require(record.Level == contracts.Audited || record.Level == contracts.Verified, at, fmt.Sprintf("the list attests %s as %q, which is neither audited nor verified", record.Service, record.Level))
+	}
+}
+
 func (ev *Evidence) boundBundles(f *findings, d *Document) {
 	named := map[string]bool{}
 	for i, b := range d.Bundles {
@@ -341,6 +356,9 @@ func (ev *Evidence) boundBundles(f *findings, d *Document) {
 		f.require(ok, pointer("bundles", i, "digest"), "the evidence lacks the bundle "+b.Name)
 		if !ok {
 			continue
+		}
+		if _, signed := files[SignaturesFile]; signed && b.Key == "" {
+			f.fault(pointer("bundles", i, "key"), "the document says that the bundle is unsigned, and the evidence holds signatures of it", "", "")
 		}
 		digest, err := BundleDigest(files)
 		if err != nil {

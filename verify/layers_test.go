@@ -204,6 +204,41 @@ func TestSignatureInTheKeysInterval(t *testing.T) {
 	}
 }
 
+// The issuer himself may not attest what is not in the snapshot, as something that there is not, or in another order; nor show signatures of a bundle that he calls unsigned.
+func TestAttestationsAndSignaturesAreHeldToTheDocument(t *testing.T) {
+	for name, test := range map[string]struct {
+		forge   func(p *proof)
+		pointer string
+	}{
+		"nothing":          {func(*proof) {}, ""},
+		"more":             {func(p *proof) { p.attest("openai-embed", contracts.Verified) }, ""},
+		"unsorted":         {func(p *proof) { p.attest("openai-embed", contracts.Audited); slices.Reverse(p.evidence.Attestations) }, "/attestations/digest"},
+		"twice":            {func(p *proof) { p.attest("bge-local", contracts.Verified) }, "/attestations/digest"},
+		"self":             {func(p *proof) { p.attest("openai-embed", contracts.SelfAttested) }, "/attestations/digest"},
+		"another level":    {func(p *proof) { p.attest("openai-embed", "godlike") }, "/attestations/digest"},
+		"no level":         {func(p *proof) { p.attest("openai-embed", "") }, "/attestations/digest"},
+		"nobody":           {func(p *proof) { p.attest("ghost", contracts.Audited) }, "/attestations/digest"},
+		"another contract": {func(p *proof) { p.evidence.Attestations[0].Contract = p.evidence.Snapshot["openai-embed"] }, "/attestations/digest"},
+		"signatures of an unsigned bundle": {func(p *proof) {
+			p.evidence.Bundles[p.document.Bundles[0].Digest][verify.SignaturesFile] = []byte(`{"signatures": ["forged"]}`)
+		}, "/bundles/0/key"},
+		"a bundle said to be unsigned": {func(p *proof) { p.document.Bundles[1].Key = "" }, "/bundles/1/key"},
+	} {
+		p := example(t)
+		test.forge(p)
+		p.document.Attestations.Digest = must(verify.AttestationsDigest(p.evidence.Attestations))(t)
+		p.seal(t, 1)
+		v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument)
+		if v.Pointer != test.pointer || (v.Status == verify.Pass) != (test.pointer == "") {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+func (p *proof) attest(service string, level contracts.Attestation) {
+	p.evidence.Attestations = append(p.evidence.Attestations, verify.AttestationRecord{Service: service, Contract: p.evidence.Snapshot[service], Level: level})
+}
+
 // A JWS of another kind is no statement, though the right key made it over the right claims.
 func TestAnotherKindOfEntryIsNoStatement(t *testing.T) {
 	p := example(t)

@@ -283,6 +283,9 @@ func premises(d *Document, witnessed bool) []string {
 			lines = append(lines, fmt.Sprintf(source.text, strings.Join(keys, ", ")))
 		}
 	}
+	if measured := d.measured(); measured != nil {
+		lines = append(lines, "that the history of "+strings.Join(measured, ", ")+" is what the log holds: the numbers of attempts and successes, and the latency, are the operator's word")
+	}
 	for _, b := range d.Bundles {
 		if b.Key == "" {
 			lines = append(lines, "who wrote the bundle "+b.Name+": it is unsigned")
@@ -292,6 +295,17 @@ func premises(d *Document, witnessed bool) []string {
 		lines = append(lines, "that "+d.Choice.Service+" does what its contract says: where it keeps data, what it guarantees, what it costs")
 	}
 	return append(lines, "that no service was called outside CAIO")
+}
+
+// measured are the candidates of which a history was used, in order of service.
+func (d *Document) measured() []string {
+	var services []string
+	for _, c := range d.Candidates {
+		if c.History != nil {
+			services = append(services, c.Service)
+		}
+	}
+	return services
 }
 
 // sourced are the keys of the request whose values have that source, sorted.

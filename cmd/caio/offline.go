@@ -89,6 +89,9 @@ func (p *offlineProof) collect(a engine.Arguments, bundles []*rego.Bundle) []ver
 		for _, file := range bundle.Files {
 			files[file.Path] = file.Text
 		}
+		if bundle.Key != "" { // signatures that nobody checked have no place in a proof
+			files[verify.SignaturesFile] = bundle.Signatures
+		}
 		p.evidence.Bundles[bundle.Digest] = files
 		references = append(references, verify.BundleReference{Name: bundle.Name, Digest: bundle.Digest, Key: bundle.Key, Index: -1})
 	}

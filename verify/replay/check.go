@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Build is this program. Where a document names other versions of the evaluators, a difference is inconclusive.
 	Build verify.Build
-	// VerifyBundle checks the signature of a bundle under the keys that the auditor trusts, and returns the id of the key. Without it signatures are not checked, and the verdict says so.
+	// VerifyBundle checks the signature of a bundle under the keys that the auditor trusts, and returns the id of the key. With it every bundle has to be signed; without it
+	// signatures are not checked, and the verdict says so.
 	VerifyBundle func(*rego.Bundle) (key string, err error)
 }
 
@@ -136,10 +137,13 @@ func (r *replaying) collect() error {
 		return err
 	}
 	r.arguments = Arguments{Attestations: map[string]contracts.Attestation{}, Settings: r.ev.Settings, History: map[string]contracts.History{}, Time: t}
-	for _, collect := range []func() error{r.reveal, r.contracts, r.attestations, r.bundles} {
+	for _, collect := range []func() error{r.reveal, r.contracts, r.bundles} {
 		if err := collect(); err != nil {
 			return err
 		}
+	}
+	for _, record := range r.ev.Attestations {
+		r.arguments.Attestations[record.Service] = record.Level
 	}
 	for _, candidate := range r.document.Candidates {
 		if candidate.History != nil {
@@ -249,16 +253,6 @@ func (r *replaying) assumeUnsure() {
 	r.arguments.Contracts = slices.DeleteFunc(r.arguments.Contracts, func(c *contracts.Contract) bool { return slices.Contains(r.unsure, c.ID) })
 }
 
-func (r *replaying) attestations() error {
-	for _, record := range r.ev.Attestations {
-		if r.ev.Snapshot[record.Service] != record.Contract {
-			return &verify.Fault{Pointer: "/attestations/digest", Reason: fmt.Sprintf("the list attests another contract of service %s than the snapshot's", record.Service), Want: r.ev.Snapshot[record.Service], Got: record.Contract}
-		}
-		r.arguments.Attestations[record.Service] = record.Level
-	}
-	return nil
-}
-
 // bundles reads the bundles that the document names, and checks their signatures.
 func (r *replaying) bundles() error {
 	for i, named := range r.document.Bundles {
@@ -268,6 +262,8 @@ func (r *replaying) bundles() error {
 		}
 		r.arguments.Bundles = append(r.arguments.Bundles, bundle)
 		switch {
+		case named.Key == "" && r.options.VerifyBundle != nil:
+			return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d/key", i), Reason: fmt.Sprintf("the bundle %s is unsigned, and keys were given that bundles have to be signed with", named.Name)}
 		case named.Key == "":
 			r.notes = append(r.notes, fmt.Sprintf("the bundle %s is unsigned, as the document says", named.Name))
 		case r.options.VerifyBundle == nil:

@@ -471,6 +471,9 @@ func TestBundleSignatures(t *testing.T) {
 	if _, again := p.check(replay.Options{}); again.Status != verify.Pass || !strings.Contains(again.Reason, "unsigned") {
 		t.Errorf("unsigned: %+v", again)
 	}
+	if _, again := p.check(trusted); again.Status != verify.Fail || again.Pointer != "/bundles/0/key" {
+		t.Errorf("unsigned, though the auditor has keys: %+v", again)
+	}
 }
 
 func TestCheckOfBrokenDocument(t *testing.T) {
