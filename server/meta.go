@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,13 +98,9 @@ func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {
 	}
 	keys := make(verify.Keys, 0, len(rows))
 	for _, row := range rows {
-		var jwk struct{ X string }
-		if err := json.Unmarshal(row.JWK, &jwk); err != nil {
-			return nil, fmt.Errorf("server: the stored key %s: %w", row.KID, err)
-		}
-		public, err := base64.RawURLEncoding.DecodeString(jwk.X)
+		public, err := publicKey(row.KID, row.JWK)
 		if err != nil {
-			return nil, fmt.Errorf("server: the stored key %s: %w", row.KID, err)
+			return nil, fmt.Errorf("server: %w", err)
 		}
 		keys = append(keys, verify.Key{Public: public, Intervals: intervals[row.KID]})
 	}

@@ -72,7 +72,14 @@ type activationRecord struct {
 	Reason string          `json:"reason"`
 }
 
-// keyRecord is of typ caio-key+jws; Kind is activated or retired.
+// What a key entry says of a key. A key is let in by the one before, or, the first of a log, by itself; it retires itself; and the one that was let in says which it succeeds.
+const (
+	keyActivated = "activated"
+	keyRetired   = "retired"
+	keySucceeds  = "succeeds"
+)
+
+// keyRecord is of typ caio-key+jws; Kind is activated, retired or succeeds, and the key that it names by KID is the one let in, retired, or succeeded.
 type keyRecord struct {
 	recordHead
 	Kind string `json:"kind"`

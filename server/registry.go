@@ -5,17 +5,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/canonical"
-	"github.com/smarthausgroup/caio/engine"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/rego"
@@ -41,12 +38,8 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	if err != nil {
 		return nil, notStored(err)
 	}
-	events, err := s.ledger.Events(ctx, name, 0, math.MaxInt64)
-	if err != nil {
-		return nil, err
-	}
-	t := &tenant{name: name, origin: log.Origin, fold: ledger.Fold(events)}
-	now, err := s.restore(ctx, t, events)
+	t := &tenant{name: name, origin: log.Origin}
+	now, err := s.restore(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}
@@ -96,69 +89,6 @@ func (s *Server) observe(events []store.Event) {
 	}
 }
 
-// restore compiles the contracts that a tenant's events put in force.
-func (s *Server) restore(ctx context.Context, t *tenant, events []store.Event) (*inForce, error) {
-	now := &inForce{last: t.fold.LastIndex}
-	levels := levelsOf(events)
-	compiled := make([]*engine.Service, 0, len(t.fold.Services))
-	for id, state := range t.fold.Services {
-		row := registered{id: id, levels: levels[id]}
-		ready := &prepared{services: map[string]*engine.Service{}}
-		for _, digest := range []string{state.Contract, state.Pending} {
-			if digest == "" {
-				continue
-			}
-			service, err := s.stored(ctx, t.name, digest)
-			if err != nil {
-				return nil, err
-			}
-			ready.services[digest] = service
-		}
-		if err := row.move(state, ready); err != nil {
-			return nil, err
-		}
-		now.services = append(now.services, row)
-		if row.compiled != nil {
-			compiled = append(compiled, row.compiled)
-		}
-	}
-	slices.SortFunc(now.services, func(a, b registered) int { return strings.Compare(a.id, b.id) })
-	var err error
-	now.snapshot, err = engine.NewSnapshot(compiled...)
-	return now, err
-}
-
-// levelsOf collects what was recorded of contracts, by service and digest, since the service was last registered.
-func levelsOf(events []store.Event) map[string]map[string]contracts.Attestation {
-	levels := map[string]map[string]contracts.Attestation{}
-	for _, e := range events {
-		switch e.Kind {
-		case store.Removed, store.Revoked:
-			delete(levels, e.Subject)
-		case store.Attested:
-			if levels[e.Subject] == nil {
-				levels[e.Subject] = map[string]contracts.Attestation{}
-			}
-			levels[e.Subject][e.Digest] = contracts.Attestation(e.Level)
-		}
-	}
-	return levels
-}
-
-// stored compiles a contract that the tenant has, by its digest.
-func (s *Server) stored(ctx context.Context, tenant, digest string) (*engine.Service, error) {
-	blob, err := s.ledger.Blob(ctx, tenant, digest)
-	if err != nil {
-		return nil, fmt.Errorf("contract %s: %w", digest, err)
-	}
-	contract, err := contracts.DecodeContract(blob.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("contract %s: %w", digest, err)
-	}
-	service, diagnostics := engine.NewService(contract, contracts.SelfAttested)
-	return service, diagnostics.Err()
-}
-
 // upToDate lists the entries that a tenant's log lacks.
 func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.Entry, error) {
 	a := act{actor: s.config.Issuer, reason: "configuration", at: s.config.Clock()}
@@ -188,45 +118,6 @@ func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.En
 		err = errors.Join(err, failed)
 		payload := settingsRecord{t.head(s.ledger.Size(t.name), a.at), r.digest, a.actor, a.reason}
 		add(s.eventEntry(t, a, verify.TypSettings, payload, store.Event{Kind: store.Settings, Digest: r.digest}, ledger.Blob{Digest: r.digest, Kind: blobSettings, Bytes: text}))
-	}
-	return entries, err
-}
-
-// keyEntries hands the log over to the configured signer, where it is not the log's already: an entry of the key before, or, for the first key of a log, of that key itself.
-func (s *Server) keyEntries(ctx context.Context, t *tenant, a act) ([]ledger.Entry, error) {
-	keys, err := s.ledger.SigningKeys(ctx, t.name)
-	if err != nil {
-		return nil, err
-	}
-	var entries []ledger.Entry
-	by := s.config.Signer
-	for _, key := range keys {
-		switch {
-		case key.Last != nil:
-		case key.KID == s.config.Signer.KeyID():
-			return nil, nil
-		case s.config.Outgoing == nil || s.config.Outgoing.KeyID() != key.KID:
-			return nil, fmt.Errorf("server: the log of a tenant is signed by the key %s: give that as the outgoing key, so that it can hand over to %s", key.KID, by.KeyID())
-		default:
-			by = s.config.Outgoing
-		}
-	}
-	add := func(signer *verify.Signer, kind string, retired bool) error {
-		x := base64.RawURLEncoding.EncodeToString(signer.Public())
-		leaf, err := by.Sign(verify.TypKey, keyRecord{t.head(s.ledger.Size(t.name), a.at), kind, signer.KeyID(), x})
-		if err != nil {
-			return err
-		}
-		jwk, err := json.Marshal(map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519", "use": "sig", "kid": signer.KeyID(), "x": x})
-		entries = append(entries, ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: leaf, Key: &ledger.KeyChange{KID: signer.KeyID(), JWK: jwk, Retired: retired}})
-		return err
-	}
-	if err := add(s.config.Signer, "activated", false); err != nil {
-		return nil, err
-	}
-	if by != s.config.Signer {
-		// The interval of the outgoing key ends with this entry, the last that it signs.
-		err = add(by, "retired", true)
 	}
 	return entries, err
 }

@@ -69,7 +69,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.auth, err = auth.New(who); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe}); err != nil {
+	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe, Outcomes: outcomeTypes}); err != nil {
 		return nil, err
 	}
 	if err := s.openAll(ctx); err != nil {
@@ -89,7 +89,7 @@ func (s *Server) openAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.checkGrants(ctx, logs)
 }
 
 // Handler is the API, for a listener of the caller's own.

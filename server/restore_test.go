@@ -1,0 +1,259 @@
+package server_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/internal/store/sqlite"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// newSigner is a signer with a key of its own.
+func newSigner(t *testing.T) *verify.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	signer, err := verify.NewSigner(key)
+	must(t, err)
+	return signer
+}
+
+// reopen starts a server over the store at the path, and stops it: what it says is what a start says.
+func (i *installation) reopen(path string) error {
+	i.t.Helper()
+	opened, err := sqlite.Open(context.Background(), path)
+	must(i.t, err)
+	defer opened.Close()
+	config := i.config
+	config.Store = opened
+	s, err := server.New(context.Background(), config)
+	if err == nil {
+		must(i.t, s.Shutdown())
+	}
+	return err
+}
+
+// forger is somebody who can write to the database, and has a key, though not the server's.
+type forger struct {
+	t       *testing.T
+	db      *sql.DB
+	signer  *verify.Signer
+	origin  string
+	leaf    map[string]string // by the service that it attests
+	attests map[string]any    // the payload of an attestation
+	kid     string            // of the server's key
+}
+
+func (f *forger) do(statement string, args ...any) {
+	f.t.Helper()
+	result, err := f.db.Exec(statement, args...)
+	must(f.t, err)
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		f.t.Fatalf("%s changed nothing: %v", statement, err)
+	}
+}
+
+func (f *forger) sign(typ string, payload map[string]any) []byte {
+	f.t.Helper()
+	leaf, err := f.signer.Sign(typ, payload)
+	must(f.t, err)
+	return leaf
+}
+
+// history is a store with every kind of event, and outcomes, of two tenants.
+func history(t *testing.T) *installation {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	a := i.register(token, contract("a", "eu", ""))
+	b := i.register(token, contract("b", "eu", ""))
+	i.attest(token, "a", "", a.Contract, contracts.Audited)
+	i.attest(token, "b", "", b.Contract, contracts.Verified)
+	i.attest(token, "b", "", b.Contract, contracts.SelfAttested)
+	i.call("PUT", "/v1/services/a/grants", token, `{"tenants": ["beta"], "reason": "x"}`)
+	decided := i.decide(token, embed)
+	if r := i.call("POST", "/v1/decisions/"+decided.DecisionID+"/outcome", token, `{"status": "failed", "latency_ms": 5}`); r.status != 201 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	i.stop()
+	return i
+}
+
+// INV-CAIO-SEC: somebody who can write to the database, and has no key, makes nothing that the server then acts on: it does not start.
+func TestForgedRows(t *testing.T) {
+	const again = " SELECT tenant, %s, kind, subject, digest, %s, pending, signer, actor, reason, time FROM events WHERE tenant = 'default' AND kind = 'attested' AND level = 'audited'"
+	copied := func(index, level string) string { return "INSERT INTO events" + fmt.Sprintf(again, index, level) }
+	const attested = " WHERE tenant = 'default' AND kind = 'attested' AND level = 'audited'"
+	const last = "(SELECT max(idx) FROM entries WHERE tenant = 'default')"
+	tests := map[string]struct {
+		forge func(f *forger)
+		says  string
+	}{
+		"nothing":                        {func(*forger) {}, ""},
+		"an event beyond the log":        {func(f *forger) { f.do(copied("100000", "'verified'")) }, "index 100000: an event without an entry"},
+		"an event beside a decision":     {func(f *forger) { f.do(copied("(SELECT idx FROM decisions)", "'verified'")) }, "an event whose entry is of another kind"},
+		"another level":                  {func(f *forger) { f.do("UPDATE events SET level = 'verified'" + attested) }, "says something else than its entry"},
+		"another digest":                 {func(f *forger) { f.do("UPDATE events SET digest = 'x'" + attested) }, "says something else than its entry"},
+		"another service":                {func(f *forger) { f.do("UPDATE events SET subject = 'b'" + attested) }, "says something else than its entry"},
+		"another actor":                  {func(f *forger) { f.do("UPDATE events SET actor = 'x'" + attested) }, "says something else than its entry"},
+		"another reason":                 {func(f *forger) { f.do("UPDATE events SET reason = 'it is good'" + attested) }, "says something else than its entry"},
+		"another kind":                   {func(f *forger) { f.do("UPDATE events SET kind = 'approved'" + attested) }, "says something else than its entry"},
+		"another time":                   {func(f *forger) { f.do("UPDATE events SET time = time + 5000" + attested) }, "another time"},
+		"no longer pending":              {func(f *forger) { f.do("UPDATE events SET pending = 1 WHERE kind = 'registered'") }, "says something else"},
+		"the signer of a bundle":         {func(f *forger) { f.do("UPDATE events SET signer = 'x' WHERE kind = 'activated'") }, "says something else"},
+		"other settings":                 {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'settings'") }, "says something else"},
+		"a grant's contract":             {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'granted'") }, `tenant "beta"`},
+		"an event taken away":            {func(f *forger) { f.do("DELETE FROM events WHERE kind = 'attested' AND level = 'self'") }, "an entry whose event is missing"},
+		"the last event taken away":      {func(f *forger) { f.do("DELETE FROM events WHERE tenant = 'beta' AND kind = 'attested'") }, "an entry whose event is missing"},
+		"a size raised":                  {func(f *forger) { f.do("UPDATE logs SET size = size + 1") }, "its size is"},
+		"the last entry taken away":      {func(f *forger) { f.do("DELETE FROM entries WHERE idx = " + last) }, "its size is"},
+		"an entry taken out":             {func(f *forger) { f.do("DELETE FROM entries WHERE idx = 3") }, "its size is"},
+		"an outcome taken away":          {func(f *forger) { f.do("DELETE FROM attempts") }, "an outcome without its attempt"},
+		"an outcome beside another":      {func(f *forger) { f.do("UPDATE attempts SET idx = 1") }, "an attempt whose entry says something else"},
+		"a grant that nobody made":       {func(f *forger) { f.do("INSERT INTO grants VALUES ('default', 'b', 'beta')") }, "lists a grant of the service b"},
+		"a grant taken away":             {func(f *forger) { f.do("DELETE FROM grants") }, "lists no such grant"},
+		"another origin":                 {func(f *forger) { f.do("UPDATE logs SET origin = 'x' WHERE tenant = 'default'") }, "signed for another log"},
+		"a key that begins later":        {func(f *forger) { f.do("UPDATE signing_keys SET first_idx = 2") }, "not in use as the store says"},
+		"no key":                         {func(f *forger) { f.do("DELETE FROM signing_keys") }, "not hold"},
+		"another key under the same kid": {func(f *forger) { f.do("UPDATE signing_keys SET jwk = ?", f.jwk()) }, "thumbprint"},
+		"signed by another key": {func(f *forger) {
+			f.attests["level"] = "verified"
+			f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND leaf = ?", f.sign(verify.TypAttestation, f.attests), []byte(f.leaf["a"]))
+			f.do("UPDATE events SET level = 'verified'" + attested)
+		}, "signed by a key that the trust file does not hold"},
+		"signed by another key that is known": {func(f *forger) {
+			f.attests["level"] = "verified"
+			f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND leaf = ?", f.sign(verify.TypAttestation, f.attests), []byte(f.leaf["a"]))
+			f.do("UPDATE events SET level = 'verified'" + attested)
+			f.do("INSERT INTO signing_keys VALUES ('default', ?, ?, 0, 100000)", f.signer.KeyID(), f.jwk())
+		}, "not in use as the store says"},
+		"a signed entry again": {func(f *forger) {
+			const from = "(SELECT idx FROM events WHERE tenant = 'default' AND subject = 'b' AND level = 'verified')"
+			const to = "(SELECT idx FROM events WHERE tenant = 'default' AND subject = 'b' AND level = 'self')"
+			f.do("UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE tenant = 'default' AND idx = " + from + ") WHERE tenant = 'default' AND idx = " + to)
+			f.do("UPDATE events SET level = 'verified', reason = (SELECT reason FROM events WHERE tenant = 'default' AND idx = " + from + "), time = (SELECT time FROM events WHERE tenant = 'default' AND idx = " + from + ") WHERE tenant = 'default' AND idx = " + to)
+		}, "belongs elsewhere"},
+		"a history before the key": {(*forger).rewrite, "took over without saying from which"},
+	}
+	original := history(t)
+	text, err := os.ReadFile(original.path)
+	must(t, err)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "caio.db")
+			must(t, os.WriteFile(path, text, 0o600))
+			original.t = t
+			test.forge(newForger(t, path))
+			err := original.reopen(path)
+			if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, store.ErrInconsistent) || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("%v, want %q", err, test.says)
+			}
+		})
+	}
+}
+
+func newForger(t *testing.T, path string) *forger {
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	f := &forger{t: t, db: db, signer: newSigner(t), leaf: map[string]string{}}
+	must(t, db.QueryRow("SELECT origin FROM logs WHERE tenant = 'default'").Scan(&f.origin))
+	must(t, db.QueryRow("SELECT kid FROM signing_keys WHERE tenant = 'default'").Scan(&f.kid))
+	var leaf string
+	must(t, db.QueryRow("SELECT e.leaf FROM entries e JOIN events v USING (tenant, idx) WHERE tenant = 'default' AND v.level = 'audited'").Scan(&leaf))
+	f.leaf["a"], f.attests = leaf, payload(t, leaf)
+	return f
+}
+
+// payload is what a leaf says; its numbers are whole.
+func payload(t *testing.T, leaf string) map[string]any {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(leaf, ".")[1])
+	must(t, err)
+	var v map[string]any
+	must(t, json.Unmarshal(text, &v))
+	for name, value := range v {
+		if number, ok := value.(float64); ok {
+			v[name] = int64(number)
+		}
+	}
+	return v
+}
+
+func (f *forger) jwk() []byte {
+	return fmt.Appendf(nil, `{"kty":"OKP","crv":"Ed25519","kid":%q,"x":%q}`, f.signer.KeyID(), f.x())
+}
+
+func (f *forger) x() string { return base64.RawURLEncoding.EncodeToString(f.signer.Public()) }
+
+// rewrite signs the whole log anew with the forger's key, with an attestation that nobody gave, and lets that key hand over to the server's.
+func (f *forger) rewrite() {
+	f.do("UPDATE events SET level = 'verified' WHERE tenant = 'default' AND level = 'audited'")
+	rows, err := f.db.Query("SELECT idx, type, leaf FROM entries WHERE tenant = 'default' ORDER BY idx")
+	must(f.t, err)
+	type row struct {
+		index     int64
+		typ, leaf string
+	}
+	var all []row
+	for rows.Next() {
+		var r row
+		must(f.t, rows.Scan(&r.index, &r.typ, &r.leaf))
+		all = append(all, r)
+	}
+	must(f.t, rows.Close())
+	key := map[string]any{}
+	for _, r := range all {
+		p := payload(f.t, r.leaf)
+		if r.typ == verify.TypDecision {
+			continue
+		}
+		if p["level"] == "audited" {
+			p["level"] = "verified"
+		}
+		if r.typ == verify.TypKey {
+			for name, value := range p {
+				key[name] = value
+			}
+			p["kid"], p["x"] = f.signer.KeyID(), f.x()
+		}
+		f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND idx = ?", f.sign(r.typ, p), r.index)
+	}
+	n := all[len(all)-1].index + 1
+	key["base"] = n
+	f.do("INSERT INTO entries (tenant, idx, type, leaf) VALUES ('default', ?, ?, ?)", n, verify.TypKey, f.sign(verify.TypKey, key))
+	key["kind"], key["kid"], key["x"] = "retired", f.signer.KeyID(), f.x()
+	f.do("INSERT INTO entries (tenant, idx, type, leaf) VALUES ('default', ?, ?, ?)", n+1, verify.TypKey, f.sign(verify.TypKey, key))
+	f.do("UPDATE logs SET size = ? WHERE tenant = 'default'", n+2)
+	f.do("UPDATE signing_keys SET first_idx = ? WHERE tenant = 'default'", n)
+	f.do("INSERT INTO signing_keys VALUES ('default', ?, ?, 0, ?)", f.signer.KeyID(), f.jwk(), n+1)
+}
+
+// Keys change hands, there and back, and every start in between finds the log in order.
+func TestKeysThereAndBack(t *testing.T) {
+	i := history(t)
+	one, two, three := i.config.Signer, newSigner(t), newSigner(t)
+	for n, change := range []struct{ signer, outgoing *verify.Signer }{{one, nil}, {two, one}, {two, one}, {two, nil}, {three, two}, {one, three}, {one, nil}} {
+		i.config.Signer, i.config.Outgoing = change.signer, change.outgoing
+		if err := i.reopen(i.path); err != nil {
+			t.Fatalf("start %d: %v", n, err)
+		}
+	}
+	i.config.Signer = two
+	if err := i.reopen(i.path); err == nil || errors.Is(err, store.ErrInconsistent) || !strings.Contains(err.Error(), "outgoing") {
+		t.Errorf("a key that nobody let in: %v", err)
+	}
+}
