@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -68,37 +69,39 @@ func WriteEvidence(w io.Writer, ev *Evidence) error {
 	if err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
-	archive, err := writeArchive(entries)
-	if err != nil {
+	if err := pack(w, entries); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
-	return compress(w, archive)
+	return nil
 }
 
 // ReadEvidence reads a file that [WriteEvidence] wrote, and nothing else: it writes what it read again, and compares. It says nothing yet of whether the parts fit together; that is for [Check].
 func ReadEvidence(file []byte) (*Evidence, error) {
-	archive, err := decompress(file)
+	ev, err := readEvidence(file)
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	entries, err := readArchive(archive)
+	return ev, nil
+}
+
+func readEvidence(file []byte) (*Evidence, error) {
+	entries, digest, err := unpack(file)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+		return nil, err
 	}
 	ev, err := parseEntries(entries)
 	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+		return nil, err
 	}
-	again, err := ev.entries()
-	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+	if entries, err = ev.entries(); err != nil {
+		return nil, err
 	}
-	text, err := writeArchive(again)
-	if err != nil {
-		return nil, fmt.Errorf("evidence: %w", err)
+	again := sha256.New()
+	if err := writeArchive(again, entries); err != nil {
+		return nil, err
 	}
-	if !bytes.Equal(text, archive) {
-		return nil, errors.New("evidence: the archive is not in its one form: order, names or headers of its entries differ")
+	if !bytes.Equal(again.Sum(nil), digest[:]) {
+		return nil, errors.New("the archive is not in its one form: order, names or headers of its entries differ")
 	}
 	return ev, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -241,22 +242,85 @@ func TestReadEvidenceRefuses(t *testing.T) {
 	}
 }
 
+// squeezed is like packed, made small: what a forger sends to fill memories.
+func squeezed(archive ...[]byte) []byte {
+	var file bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&file, gzip.BestSpeed)
+	for _, part := range archive {
+		z.Write(part)
+	}
+	z.Close()
+	return headed(file.Bytes()[10:])
+}
+
+// A few kilobytes may not fill a memory: an entry that is too large is not read at all, and what is read is held once.
 func TestReadEvidenceIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("decompresses 256 MiB")
 	}
-	var bomb bytes.Buffer
-	z := gzip.NewWriter(&bomb)
-	zeros := make([]byte, 1<<20)
-	for range verify.MaxArchiveBytes>>20 + 1 {
-		z.Write(zeros)
+	header := func(name string, size int64) []byte {
+		var archive bytes.Buffer
+		if err := tar.NewWriter(&archive).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o644}); err != nil {
+			t.Fatal(err)
+		}
+		return archive.Bytes()
 	}
-	z.Close()
-	if _, err := verify.ReadEvidence(headed(bomb.Bytes()[10:])); err == nil || !strings.Contains(err.Error(), "more than") {
-		t.Error(err)
+	zeros := make([]byte, 16<<20)
+	many := func(n int, first ...[]byte) [][]byte {
+		for range n {
+			first = append(first, zeros)
+		}
+		return first
 	}
-	if _, err := verify.ReadEvidence(make([]byte, verify.MaxEvidenceBytes+1)); err == nil || !strings.Contains(err.Error(), "at most") {
-		t.Error(err)
+	var files [][]byte
+	for i := range 17 {
+		files = append(files, header(fmt.Sprintf("bundles/d/%d", i), int64(len(zeros))), zeros)
+	}
+	for name, test := range map[string]struct {
+		file  []byte
+		most  uint64 // bytes allocated
+		wants string
+	}{
+		"a document":          {squeezed(many(15, header("document.json", 240<<20))...), 4 << 20, "document.json has 251658240 bytes"},
+		"a file of a bundle":  {squeezed(many(15, header("bundles/d/f", 240<<20))...), 4 << 20, "bundles/d/f has"},
+		"an unknown file":     {squeezed(header("x", 1)), 4 << 20, "no such entry"},
+		"nothing but zeros":   {squeezed(many(17)...), 4 << 20, "more than"},
+		"many files":          {squeezed(files...), verify.MaxArchiveBytes + 20<<20, "more than"},
+		"a file that is long": {make([]byte, verify.MaxEvidenceBytes+1), 4 << 20, "at most"},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := verify.ReadEvidence(test.file)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), test.wants) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > test.most {
+			t.Errorf("%s: %d bytes", name, took)
+		}
+	}
+}
+
+func TestWhatIsSaidOfAFileThatIsNone(t *testing.T) {
+	file := written(t, example(t).evidence)
+	changed := bytes.Clone(file)
+	changed[len(changed)/2]++
+	for name, test := range map[string]struct {
+		file []byte
+		want string
+	}{
+		"changed":       {changed, "the file was changed or cut off: its checksum does not fit"},
+		"cut off":       {file[:len(file)-1], "the file was changed or cut off: its checksum does not fit"},
+		"all cut off":   {file[:20], "not an evidence file"},
+		"of other kind": {bytes.Repeat([]byte("x"), 100), "not an evidence file"},
+	} {
+		_, verdicts := verify.CheckFile(test.file, verify.Trust{})
+		if v := verdict(t, verdicts, verify.LayerEvidence); v.Reason != test.want {
+			t.Errorf("%s: %+v", name, v)
+		}
+		if _, err := verify.ReadEvidence(test.file); err == nil || err.Error() != "evidence: "+test.want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func Judge(layer string, err error) Verdict {
 
 // CheckFile reads an evidence file and checks it: the layer `evidence`, and, if that passes, those of [Check]. The evidence is nil where it fails.
 func CheckFile(file []byte, trust Trust) (*Evidence, []Verdict) {
-	ev, err := ReadEvidence(file)
+	ev, err := readEvidence(file)
 	verdicts := []Verdict{Judge(LayerEvidence, err)}
 	if err != nil {
 		return nil, verdicts
