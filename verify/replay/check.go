@@ -22,20 +22,18 @@ type Options struct {
 	// VerifyBundle checks the signature of a bundle under the keys that the auditor trusts, and returns the id of the key. With it every bundle has to be signed; without it
 	// signatures are not checked, and the verdict says so.
 	VerifyBundle func(*rego.Bundle) (key string, err error)
+	// Timeout bounds the re-evaluation; 0 does not.
+	Timeout time.Duration
 }
 
-// Check runs the layers completeness and replay (spec/proof.md, "What a verifier checks"). It trusts nothing of the evidence but what the document names by digest; the document is for [verify.Check].
+// Check runs the layers completeness and replay (spec/proof.md, "What a verifier checks"). It trusts nothing of the evidence but what the document names by digest; whether that is the one that was signed is for
+// [verify.Check], and [CheckFile] asks it first: this evaluates the policies of whoever wrote the evidence.
 func Check(ctx context.Context, ev *verify.Evidence, o Options) []verify.Verdict {
 	d, err := verify.DecodeDocument(ev.Document)
 	if err != nil {
-		const reason = "the document could not be read"
-		return []verify.Verdict{
-			{Layer: verify.LayerCompleteness, Status: verify.Skipped, Reason: reason},
-			{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: reason},
-		}
+		return unread()
 	}
-	r := replaying{ev: ev, document: d, options: o}
-	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, complete(ev, d)), r.check(ctx)}
+	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, complete(ev, d)), check(ctx, ev, d, o)}
 }
 
 // complete says whether candidates and unmatched together are exactly the services of the committed snapshot.
@@ -105,7 +103,7 @@ func (r *replaying) check(ctx context.Context) verify.Verdict {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return verify.Verdict{Layer: verify.LayerReplay, Status: verify.Inconclusive, Reason: "the re-evaluation did not end: " + ctx.Err().Error()}
+		return ended(ctx, r.options.Timeout)
 	case err != nil:
 		return r.differs(&verify.Fault{Reason: "under these arguments there is no decision: " + err.Error()})
 	case difference != nil:
