@@ -180,6 +180,9 @@ func (n *normaliser) limits() RequestLimits {
 // The labels that every tenant has (spec/calculus.md, section 4, Risk).
 var labels = []string{"internal", "confidential", "pii", "phi", "secret", "none"}
 
+// Labels are the labels that every tenant has; a tenant's settings may add others (spec/contract.md, "The request, normalised").
+func Labels() []string { return slices.Clone(labels) }
+
 func (n *normaliser) data() Data {
 	f := n.form.Data
 	n.each("/data/labels", f.Labels, n.label)

@@ -2,6 +2,7 @@ package rego
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,55 +13,110 @@ import (
 // checker holds the references of some modules, once OPA has resolved their imports, to the schemas: everywhere, in functions and in the targets of `with` too.
 type checker struct {
 	*compilation
-	input schema
-	tests bool // of files of tests alone
+	*scopes
+	input     schema
+	tests     bool                   // of files of tests alone
+	constants map[string][]*ast.Term // what rules are written out as, by their path
 }
 
 // check is a stage of OPA's compiler, behind the one that resolves references.
 func (k *checker) check(compiler *ast.Compiler) *ast.Error {
+	var all, checked []*ast.Module
+	for _, m := range k.modules {
+		if resolved := compiler.Modules[m.name]; resolved != nil {
+			all = append(all, resolved)
+			if m.test == k.tests {
+				checked = append(checked, resolved)
+			}
+		}
+	}
+	k.readConstants(all)
+	k.scopes = newScopes(checked)
 	for _, m := range k.modules {
 		resolved := compiler.Modules[m.name]
 		if resolved == nil {
 			continue
 		}
 		for _, rule := range resolved.Rules {
-			k.pinZones(rule)
 			if m.test == k.tests {
-				ast.WalkTerms(rule, func(term *ast.Term) bool {
-					if ref, ok := term.Value.(ast.Ref); ok {
-						k.reference(m, term.Location, ref)
-					}
-					return false
-				})
+				k.checkRule(m, resolved, rule)
 			}
+			k.pinZones(rule)
 		}
 	}
 	return nil
 }
 
-func (k *checker) reference(m *module, location *ast.Location, ref ast.Ref) {
+func (k *checker) checkRule(m *module, resolved *ast.Module, rule *ast.Rule) {
+	in := k.scopes.rules[rule]
+	ast.WalkTerms(rule, func(term *ast.Term) bool {
+		if ref, ok := term.Value.(ast.Ref); ok {
+			k.reference(m, in, term.Location, ref)
+		}
+		return false
+	})
+	eachCall(rule, func(operator ast.Ref, operands []*ast.Term) {
+		k.compare(in, operator, operands)
+		if operator.String() == "object.get" && len(operands) > 1 {
+			k.objectGet(in, operands[0], operands[1])
+		}
+	})
+	k.literalArguments(resolved, rule)
+}
+
+func (k *checker) reference(m *module, in scope, location *ast.Location, ref ast.Ref) {
 	if location == nil && len(ref) > 0 {
 		location = ref[0].Location
 	}
 	switch {
 	case len(ref) == 0:
 	case ref[0].Equal(ast.InputRootDocument):
-		k.inputReference(location, ref)
+		k.inputReference(location, ref, 1)
 	case ref[0].Equal(ast.DefaultRootDocument):
 		k.dataReference(m, location, ref)
+	default:
+		if head := k.follow(in, ref[0], maxBindings); head != nil && head[0].Equal(ast.InputRootDocument) {
+			k.inputReference(location, slices.Concat(head, ref[1:]), len(head))
+		}
 	}
 }
 
-func (k *checker) inputReference(location *ast.Location, ref ast.Ref) {
-	if i, _ := walk(k.input, ref, 1, func(int, verdict) {}); i > 0 {
-		detail := ""
-		if i == 1 && (isText(ref[1], "service") || isText(ref[1], "estimate")) {
-			detail = "Safety constraints see neither the service nor the estimate: they are about the action, and are evaluated once for each route."
-		} else {
-			detail = suggestion(ref[i], k.input, ref[:i])
-		}
-		k.fault("unknown-field", stepLocation(location, ref[i]), fmt.Sprintf("%v does not exist in the input", ref[:i+1]), detail)
+// objectGet holds the literal path of a call of object.get to the schemas. Data may be absent there, which is what the call is for, but not unheard of.
+func (k *checker) objectGet(in scope, object, path *ast.Term) {
+	ref := k.follow(in, object, maxBindings)
+	if ref == nil {
+		return
 	}
+	from := len(ref)
+	if steps, ok := path.Value.(*ast.Array); ok {
+		steps.Foreach(func(step *ast.Term) { ref = append(ref, step) })
+	} else {
+		ref = append(ref, path)
+	}
+	if ref[0].Equal(ast.InputRootDocument) {
+		k.inputReference(path.Location, ref, from)
+		return
+	}
+	literal := literalPath(ref)
+	if _, ok := k.packageOf(literal); !ok && !within(literal, testingPackage) {
+		k.baseReference(path.Location, ref, from, literal)
+	}
+}
+
+// inputReference holds a reference to the input to its schema. The steps before from were held to it where they are written.
+func (k *checker) inputReference(location *ast.Location, ref ast.Ref, from int) {
+	i, _ := walk(k.input, ref, 1, func(int, verdict) {})
+	if i == 0 {
+		k.guaranteeReference(location, ref, from)
+	}
+	if i < from {
+		return
+	}
+	detail := suggestion(ref[i], k.input, ref[:i])
+	if i == 1 && (isText(ref[1], "service") || isText(ref[1], "estimate")) {
+		detail = "Safety constraints see neither the service nor the estimate: they are about the action, and are evaluated once for each route."
+	}
+	k.fault("unknown-field", stepLocation(location, ref[i]), fmt.Sprintf("%v does not exist in the input", ref[:i+1]), detail)
 }
 
 // walk follows a reference through a schema. It returns the index of the step that the schema does not have, 0 if it has all, and how far it came.
@@ -116,17 +172,8 @@ func suggestion(step *ast.Term, s schema, before ast.Ref) string {
 	if name == nil {
 		return "It is no list and no map."
 	}
-	level := []schema{s}
-	for _, term := range before[1:] {
-		var below []schema
-		for _, alternative := range level {
-			_, next := alternative.step(key(term))
-			below = append(below, next...)
-		}
-		level = below
-	}
 	var names []string
-	for _, alternative := range level {
+	for _, alternative := range descend(s, before) {
 		names = append(names, alternative.keys()...)
 	}
 	if near := source.DidYouMean(*name, names); near != "" {
@@ -138,8 +185,24 @@ func suggestion(step *ast.Term, s schema, before ast.Ref) string {
 	return "There are: " + strings.Join(names, ", ")
 }
 
-// dataReference holds a reference to data to the packages, and what is in none to the bundles' schemas.
-func (k *checker) dataReference(m *module, location *ast.Location, ref ast.Ref) {
+// descend is what a schema says of the end of a reference.
+func descend(s schema, ref ast.Ref) []schema {
+	level := []schema{s}
+	for _, term := range ref[1:] {
+		var below []schema
+		for _, alternative := range level {
+			_, next := alternative.step(key(term))
+			below = append(below, next...)
+		}
+		if level = below; len(level) > maxAlternatives {
+			return nil
+		}
+	}
+	return level
+}
+
+// literalPath is the beginning of a reference to data that is known before the evaluation.
+func literalPath(ref ast.Ref) string {
 	var steps []string
 	for _, term := range ref[1:] {
 		literal := key(term)
@@ -148,7 +211,12 @@ func (k *checker) dataReference(m *module, location *ast.Location, ref ast.Ref) 
 		}
 		steps = append(steps, *literal)
 	}
-	literal := strings.Join(steps, "/")
+	return strings.Join(steps, "/")
+}
+
+// dataReference holds a reference to data to the packages, and what is in none to the bundles' schemas.
+func (k *checker) dataReference(m *module, location *ast.Location, ref ast.Ref) {
+	literal := literalPath(ref)
 	if within(literal, testingPackage) {
 		if !m.test {
 			k.fault("testing", location, "data.caio.testing is for tests alone", "Move the rule to a file whose name ends in "+testSuffix+".")
@@ -159,7 +227,7 @@ func (k *checker) dataReference(m *module, location *ast.Location, ref ast.Ref) 
 		k.ruleReference(location, ref, pkg, strings.TrimPrefix(strings.TrimPrefix(literal, pkg), "/"))
 		return
 	}
-	k.baseReference(location, ref, literal)
+	k.baseReference(location, ref, len(ref), literal)
 }
 
 // packageOf is the innermost package that a path is, or is in.
@@ -200,8 +268,8 @@ func (k *checker) ruleReference(location *ast.Location, ref ast.Ref, pkg, rest s
 	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, names), ": "))
 }
 
-// baseReference holds a reference to data that is in no package to the schemas.
-func (k *checker) baseReference(location *ast.Location, ref ast.Ref, literal string) {
+// baseReference holds a reference to data that is in no package to the schemas. The steps from the one at spare on may be absent.
+func (k *checker) baseReference(location *ast.Location, ref ast.Ref, spare int, literal string) {
 	for _, m := range k.modules {
 		if within(m.pkg, literal) {
 			k.fault("uncovered-data", location, fmt.Sprintf("%v is everything below it, policies and settings alike", ref), "Name the rule or the setting that is needed.")
@@ -212,7 +280,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, literal str
 	for i, s := range k.schemas {
 		loose := 0
 		missing, reached := walk(s.schema, ref, 1, func(i int, v verdict) {
-			if v == optional && loose == 0 {
+			if v == optional && loose == 0 && i < spare {
 				loose = i
 			}
 		})

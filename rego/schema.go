@@ -29,10 +29,10 @@ type (
 			Type string `json:"type"`
 		} `json:"intent"`
 		Requirements contracts.Requirements  `json:"requirements"`
-		Estimate     contracts.Estimate      `json:"estimate"`
+		Estimate     estimateInput           `json:"estimate"`
 		Limits       contracts.RequestLimits `json:"limits"`
 		Data         struct {
-			Labels   []string            `json:"labels"`
+			Labels   []label             `json:"labels"`
 			Regions  []string            `json:"regions"`
 			Findings []contracts.Finding `json:"findings"`
 		} `json:"data"`
@@ -40,11 +40,20 @@ type (
 			Shareable bool `json:"shareable"`
 		} `json:"context"`
 		Traits     contracts.Traits `json:"traits"`
-		Profile    string           `json:"profile"`
+		Profile    profile          `json:"profile"`
 		Purpose    string           `json:"purpose"`
 		Seed       int64            `json:"seed"`
 		Exclude    []string         `json:"exclude"`
 		Supersedes string           `json:"supersedes,omitempty"`
+	}
+
+	// estimateInput is contracts.Estimate.
+	estimateInput struct {
+		InputTokens  int64       `json:"input_tokens"`
+		OutputTokens int64       `json:"output_tokens"`
+		Defaulted    []defaulted `json:"defaulted"`
+		Units        int64       `json:"units"`
+		PayloadBytes int64       `json:"payload_bytes"`
 	}
 
 	principalInput struct {
@@ -84,12 +93,19 @@ type (
 		PerMillionOutputTokens int64 `json:"per_million_output_tokens_micro_usd"`
 		PerUnit                int64 `json:"per_unit_micro_usd"`
 	}
+
+	// Texts of which something is known.
+	label     string
+	profile   string
+	defaulted string
 )
 
 // vocabularies are the values of the types that have few, where the field does not say so itself.
 var vocabularies = map[reflect.Type][]any{
 	reflect.TypeFor[contracts.Placement]():   {string(contracts.Internal), string(contracts.Hybrid), string(contracts.External)},
 	reflect.TypeFor[contracts.Attestation](): {string(contracts.SelfAttested), string(contracts.Audited), string(contracts.Verified)},
+	reflect.TypeFor[profile]():               {contracts.Balanced, contracts.Economy, contracts.Realtime, contracts.Assurance},
+	reflect.TypeFor[defaulted]():             {"input_tokens", "output_tokens"},
 }
 
 var (
@@ -115,6 +131,8 @@ func schemaOf(v any) schema {
 				return &jsonschema.Schema{Type: "string", Enum: values}
 			}
 			switch t {
+			case reflect.TypeFor[label](): // the settings may add others
+				return &jsonschema.Schema{Type: "string", Examples: texts(contracts.Labels())}
 			case reflect.TypeFor[contracts.Decimal]():
 				return &jsonschema.Schema{Type: "number"}
 			case reflect.TypeFor[contracts.Value]():
@@ -132,4 +150,12 @@ func schemaOf(v any) schema {
 		panic("rego: a JSON Schema is no JSON: " + err.Error())
 	}
 	return newSchema(node)
+}
+
+func texts(list []string) []any {
+	values := make([]any, len(list))
+	for i := range list {
+		values[i] = list[i]
+	}
+	return values
 }

@@ -128,7 +128,7 @@ func TestSchemaIsTheInput(t *testing.T) {
 			t.Errorf("%s: content reaches rules: %v", family, value)
 		}
 	}
-	empty := Input{Shared: NewShared(&contracts.Request{}, contracts.Principal{}, time.Now()), Service: NewService(&contracts.Contract{Placement: contracts.Hybrid, Privacy: contracts.Privacy{Locality: contracts.Cloud}}, contracts.SelfAttested), Route: contracts.Hybrid}
+	empty := Input{Shared: NewShared(&contracts.Request{Profile: contracts.Balanced}, contracts.Principal{}, time.Now()), Service: NewService(&contracts.Contract{Placement: contracts.Hybrid, Privacy: contracts.Privacy{Locality: contracts.Cloud}}, contracts.SelfAttested), Route: contracts.Hybrid}
 	if err := conform(decoded(t, empty.value(contracts.StagePolicy)), serviceSchema(), "input", true); err != nil {
 		t.Error(err)
 	}
