@@ -405,6 +405,17 @@ func TestDiagnosticListener(t *testing.T) {
 	}
 }
 
+// What the metrics count is the whole installation's.
+func TestMetricsAreTheInstallations(t *testing.T) {
+	i := start(t)
+	if r := i.call("GET", "/metrics", i.token("acme", auth.Operator), ""); r.status != 403 || r.problem() != "forbidden" {
+		t.Errorf("an operator of another tenant: %d %.200s", r.status, r.body)
+	}
+	if r := i.call("GET", "/metrics", i.token("default", auth.Operator), ""); r.status != 200 {
+		t.Errorf("an operator of the installation: %d %s", r.status, r.body)
+	}
+}
+
 type recorder struct {
 	header http.Header
 	status int

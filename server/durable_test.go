@@ -83,6 +83,41 @@ func TestStoreFailures(t *testing.T) {
 	}
 }
 
+// Readiness tells that nothing can be written, from the first write that failed until one is made again: a probe of its own, when nobody else is sent here.
+func TestReadinessWithoutWrites(t *testing.T) {
+	f := &failing{}
+	i := start(t, withStore(func(s store.Store) store.Store { f.Store = s; return f }))
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	ready := func(when string, status int) {
+		t.Helper()
+		if r := i.call("GET", "/readyz", "", ""); r.status != status || status == 503 && !strings.Contains(string(r.body), `"store":"can't be written"`) {
+			t.Errorf("%s: %d %s", when, r.status, r.body)
+		}
+	}
+	ready("at first", 200)
+	f.count.Store(1 << 40)
+	if r := i.call("POST", "/v1/decisions", token, embed); r.status != 503 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	commits := f.commits.Load()
+	for range 5 {
+		ready("while the disk is gone", 503)
+	}
+	if probes := f.commits.Load() - commits; probes < 1 || probes > 2 {
+		t.Errorf("%d probes in no time", probes)
+	}
+	f.count.Store(0)
+	deadline := time.Now().Add(10 * time.Second)
+	for i.call("GET", "/readyz", "", "").status != 200 && time.Now().Before(deadline) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	ready("when the disk is back", 200)
+	if a := i.decide(token, embed); a.Outcome != verify.Routed {
+		t.Errorf("%+v", a)
+	}
+}
+
 // leaves are the payloads of a tenant's log, as text.
 func (i *installation) leaves(tenant string) string {
 	i.t.Helper()

@@ -29,6 +29,8 @@ func (s *Server) getReady(c *call) error {
 	defer cancel()
 	if _, err := s.ledger.PublicKeys(ctx); err != nil {
 		h.Parts["store"] = "can't be read"
+	} else if s.writable(ctx) != nil {
+		h.Parts["store"] = "can't be written"
 	}
 	s.tenants.Range(func(_, t any) bool {
 		if t.(*tenant).now.Load().fault != nil {
@@ -48,7 +50,28 @@ func (s *Server) getReady(c *call) error {
 	return c.answer(status, h)
 }
 
+// probeEvery is how often a store that could not be written is tried, however often anybody asks.
+const probeEvery = time.Second
+
+// writable tells whether the last transaction was made. While it was not, nobody may be sent here who would try again, so that this does.
+func (s *Server) writable(ctx context.Context) error {
+	if s.ledger.Writable() == nil {
+		return nil
+	}
+	last, now := s.probed.Load(), time.Now().UnixNano()
+	if now-last >= int64(probeEvery) && s.probed.CompareAndSwap(last, now) {
+		if err := s.ledger.Probe(ctx); err != nil {
+			return err
+		}
+	}
+	return s.ledger.Writable()
+}
+
+// getMetrics is for the installation's own people: the counts are of all tenants.
 func (s *Server) getMetrics(c *call) error {
+	if c.who.Principal.Tenant != s.config.Installation {
+		return newProblem(http.StatusForbidden, "forbidden", "The metrics are of all tenants: only operators of the installation's own tenant, "+s.config.Installation+", see them.")
+	}
 	s.metrics.handler().ServeHTTP(c.Response(), c.Request())
 	return nil
 }

@@ -31,6 +31,7 @@ type Server struct {
 	tenants     sync.Map               // name -> *tenant, open
 	evaluations chan struct{}          // holds one for each decision being evaluated
 	draining    atomic.Bool
+	probed      atomic.Int64 // when readiness last tried to write, in ns since 1970
 
 	// changing is held from the look at what is in force until a change of it is durable: the ledger does not refuse a second owner of an id.
 	changing sync.Mutex
