@@ -12,12 +12,12 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 )
 
-// repeat is an idempotency key with what it was given for. The nil repeat is a call without one.
+// repeat is an idempotency key, as it is stored, with what it was given for. The nil repeat is a call without one.
 type repeat struct{ key, call, request string }
 
 const maxIdempotencyKey = 128
 
-// repeat reads the header Idempotency-Key. The digest of the request covers who asks, the address and the body: another's answer is never given.
+// repeat reads the header Idempotency-Key. A key is its caller's own: what is stored is a digest of it and of who asks, so that another's answer is never given, and nobody learns which keys others use. The digest of the request covers the address and the body.
 func (c *call) repeat(body []byte) (*repeat, error) {
 	values := c.Request().Header.Values("Idempotency-Key")
 	if len(values) == 0 {
@@ -28,11 +28,20 @@ func (c *call) repeat(body []byte) (*repeat, error) {
 		return nil, newProblem(http.StatusBadRequest, "idempotency-key-invalid", fmt.Sprintf("Give one key of 1 to %d printable characters.", maxIdempotencyKey))
 	}
 	p := c.who.Principal
+	return &repeat{
+		key:     digestOf(p.Method, p.Issuer, p.Subject, key),
+		call:    c.route.method + " " + c.Request().URL.Path,
+		request: digestOf(c.Request().Header.Get("Content-Type"), c.Request().URL.RequestURI(), string(body)),
+	}, nil
+}
+
+// digestOf is the SHA-256 of the parts, each with its length, in hex.
+func digestOf(parts ...string) string {
 	digest := sha256.New()
-	for _, part := range []string{p.Method, p.Issuer, p.Subject, c.Request().Header.Get("Content-Type"), c.Request().URL.RequestURI(), string(body)} {
+	for _, part := range parts {
 		fmt.Fprintf(digest, "%d:%s", len(part), part)
 	}
-	return &repeat{key: key, call: c.route.method + " " + c.Request().URL.Path, request: hex.EncodeToString(digest.Sum(nil))}, nil
+	return hex.EncodeToString(digest.Sum(nil))
 }
 
 // item is the key of the n-th request of a batch, whose answers are kept one by one: a batch that broke off goes on where it was.

@@ -33,11 +33,20 @@ func TestIdempotency(t *testing.T) {
 	for name, r := range map[string]reply{
 		"another body":   post("/v1/decisions", `{"intent": {"type": "chat"}}`, "k1"),
 		"another detail": post("/v1/decisions?detail=full", embed, "k1"),
-		"another caller": i.call("POST", "/v1/decisions", i.tokenOf(contracts.Principal{Tenant: "default", Subject: "else", Roles: []string{"app"}}), embed, "Idempotency-Key", "k1"),
 	} {
 		if r.status != 422 || r.problem() != "idempotency-key-reused" {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
+	}
+	// A key is its caller's own: another one's is not known to be in use.
+	other := i.tokenOf(contracts.Principal{Tenant: "default", Subject: "else", Roles: []string{"app"}})
+	for _, body := range []string{embed, `{"intent": {"type": "chat"}}`} {
+		if r := i.call("POST", "/v1/decisions", other, body, "Idempotency-Key", "k1"); body == embed && (r.status != 200 || string(r.body) == string(first.body)) || body != embed && r.problem() != "idempotency-key-reused" {
+			t.Errorf("another caller: %d %s", r.status, r.body)
+		}
+	}
+	if r := post("/v1/decisions", embed, "k1"); string(r.body) != string(first.body) {
+		t.Errorf("after another caller: %s", r.body)
 	}
 	if r := post("/orchestrate", embed, "k1"); r.status != 200 || string(r.body) == string(first.body) {
 		t.Errorf("another call: %d %s", r.status, r.body)
