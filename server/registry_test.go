@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
@@ -257,6 +259,24 @@ func TestGrants(t *testing.T) {
 	if s := i.service(theirs, "shared"); s.Attestation != contracts.Verified {
 		t.Errorf("after an attestation: %+v", s)
 	}
+	// Who speaks for the installation, and why, is for the owner.
+	for token, told := range map[string]bool{i.token("acme", auth.Operator): true, theirs: false} {
+		var list server.VersionList
+		i.call("GET", "/v1/services/shared/versions", token, "").into(t, &list)
+		for _, v := range list.Versions {
+			if v.Kind == store.Attested && told != (v.Actor != "" && v.Reason != "") || !told && v.Actor+v.Reason != "" {
+				t.Errorf("told %t: %+v", told, v)
+			}
+		}
+		if len(list.Versions) < 4 {
+			t.Errorf("told %t: %+v", told, list)
+		}
+		var page server.VersionList
+		i.call("GET", fmt.Sprintf("/v1/services/shared/versions?limit=1&cursor=%d", list.Versions[3].Index), token, "").into(t, &page)
+		if len(page.Versions) != 1 || page.Versions[0] != list.Versions[3] {
+			t.Errorf("told %t: %+v", told, page)
+		}
+	}
 	trust, err := i.server.Trust(context.Background(), "beta")
 	must(t, err)
 	a := i.decide(theirs, embed)
@@ -281,6 +301,15 @@ func TestGrants(t *testing.T) {
 	i.call("DELETE", "/v1/services/shared", ours, "")
 	if p := i.call("GET", "/v1/services/shared", i.token("gamma", auth.Operator), ""); p.status != 404 {
 		t.Errorf("a service that its owner removed: %d", p.status)
+	}
+	i.register(ours, contract("shared", "eu", ""))
+	if ok := grant(`"gamma"`); ok.status != 200 {
+		t.Fatalf("%d %s", ok.status, ok.body)
+	}
+	i.stop()
+	i = startAt(t, i.path, i)
+	if s := i.service(i.token("gamma", auth.Operator), "shared"); s.Owned {
+		t.Errorf("after a restart: %+v", s)
 	}
 }
 

@@ -199,9 +199,10 @@ type Version struct {
 	Version  string          `json:"version,omitempty"`
 	Level    string          `json:"level,omitempty"`
 	Pending  bool            `json:"pending"`
-	Actor    string          `json:"actor,omitempty"`
-	Reason   string          `json:"reason,omitempty"`
-	Time     string          `json:"time" jsonschema:"format=date-time"`
+	// Actor and Reason are absent for a service that was granted to the tenant: they are its owner's.
+	Actor  string `json:"actor,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Time   string `json:"time" jsonschema:"format=date-time"`
 }
 
 // VersionList is a page of a service's history, in the order of the log.
@@ -217,14 +218,21 @@ func (s *Server) getVersions(c *call) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.ledger.Events(c.ctx(), c.tenant.name, from, math.MaxInt64)
+	events, err := s.ledger.Events(c.ctx(), c.tenant.name, 0, math.MaxInt64)
 	if err != nil {
 		return err
 	}
 	limit := c.limit()
 	list := VersionList{Versions: []Version{}}
+	owned := false
 	for _, e := range events {
 		if e.Subject != c.Param("id") || e.Kind == store.Activated || e.Kind == store.Deactivated {
+			continue
+		}
+		if owned = ownedAfter(e.Kind, owned); !owned {
+			e.Actor, e.Reason = "", ""
+		}
+		if e.Index < from {
 			continue
 		}
 		if len(list.Versions) == limit {
@@ -244,6 +252,18 @@ func (s *Server) getVersions(c *call) error {
 		return notFound()
 	}
 	return c.answer(http.StatusOK, list)
+}
+
+// ownedAfter tells whether a service is the tenant's own after an event: an attestation leaves that as it was.
+func ownedAfter(kind store.EventKind, owned bool) bool {
+	switch kind {
+	case store.Granted, store.Revoked:
+		return false
+	case store.Attested:
+		return owned
+	default:
+		return true
+	}
 }
 
 func (s *Server) versionOf(ctx context.Context, tenant, digest string) (string, error) {
