@@ -253,7 +253,7 @@ func (d *demonstration) verify(ctx context.Context, name string, evidence *verif
 		return err
 	}
 	d.command("verify %s --trust %s/trust.json", file, d.dir)
-	c, err := check(ctx, data, trust, nil)
+	c, err := check(ctx, data, trust, nil, replayTimeout)
 	if err != nil {
 		return err
 	}

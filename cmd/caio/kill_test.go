@@ -171,7 +171,7 @@ func heldOne(t *testing.T, client *options, answer server.Answer, trust verify.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := check(t.Context(), evidence, trust, nil)
+	result, err := check(t.Context(), evidence, trust, nil, replayTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}

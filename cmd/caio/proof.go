@@ -26,7 +26,7 @@ func newProofShow(o *options) *cobra.Command {
   caio proof show caio-demo/routed.caio --format json   # the document, indented`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := readEvidence(args[0])
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
@@ -15,12 +18,14 @@ func newVerify(o *options) *cobra.Command {
 	var trustFile string
 	var policyKeys []string
 	var machine bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check the evidence of a decision, layer by layer, offline",
 		Long: `Check the evidence of a decision, layer by layer, offline.
 
-Keys come from the trust file alone, never from the evidence. Exit 0: every layer but witnesses and outcome passed, and those did not fail;
+Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those.
+Policies are run only if the document is the one that was signed. Exit 0: every layer but witnesses and outcome passed, and those did not fail;
 1: a layer failed; 2: the command was wrong; 4: a layer was skipped or could not be told.`,
 		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json",
 		Args:    cobra.ExactArgs(1),
@@ -28,7 +33,7 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 			if machine {
 				o.format = "json"
 			}
-			data, err := os.ReadFile(args[0])
+			data, err := readEvidence(args[0])
 			if err != nil {
 				return err
 			}
@@ -40,7 +45,7 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 			if err != nil {
 				return err
 			}
-			checked, err := check(cmd.Context(), data, trust, keys)
+			checked, err := check(cmd.Context(), data, trust, keys, timeout)
 			if err != nil {
 				return err
 			}
@@ -59,6 +64,7 @@ Keys come from the trust file alone, never from the evidence. Exit 0: every laye
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
 	cmd.Flags().StringArrayVar(&policyKeys, "policy-key", nil, policyKeysUsage)
+	cmd.Flags().DurationVar(&timeout, "timeout", replayTimeout, "how long the re-evaluation may take")
 	cmd.Flags().BoolVar(&machine, "json", false, "the same as --format json")
 	markRequired(cmd, "trust")
 	return cmd
@@ -85,13 +91,33 @@ type checked struct {
 	NotShown   []string         `json:"not_shown"`
 }
 
+// replayTimeout bounds the re-evaluation, where nothing else is said.
+const replayTimeout = time.Minute
+
+// readEvidence reads a file, but not one that is too large to be evidence.
+func readEvidence(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > verify.MaxEvidenceBytes {
+		return nil, not("%s: %w", path, verify.TooLarge(info.Size()))
+	}
+	return io.ReadAll(io.LimitReader(file, verify.MaxEvidenceBytes+1))
+}
+
 // check runs every layer over the bytes of an evidence file.
-func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key) (checked, error) {
+func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key, timeout time.Duration) (checked, error) {
 	build, err := server.ReadBuild()
 	if err != nil {
 		return checked{}, err
 	}
-	o := replay.Options{Build: build}
+	o := replay.Options{Build: build, Timeout: timeout}
 	if len(policyKeys) > 0 {
 		o.VerifyBundle = func(b *rego.Bundle) (string, error) {
 			verified, err := rego.Verify(b, policyKeys)
@@ -101,21 +127,33 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 			return verified.Key, nil
 		}
 	}
-	evidence, verdicts := verify.CheckFile(data, trust)
+	evidence, verdicts := replay.CheckFile(ctx, data, trust, o)
 	c := checked{Verdicts: verdicts}
 	if evidence == nil {
 		return c, nil
 	}
-	c.Verdicts = verify.Arrange(append(verdicts, replay.Check(ctx, evidence, o)...))
 	c.Document = verify.Digest(evidence.Document)
 	if document, err := verify.DecodeDocument(evidence.Document); err == nil {
 		c.DecisionID = document.DecisionID
-		if verify.ExitCode(c.Verdicts) != exitNo {
-			c.Sentences = verify.Sentences(evidence, document)
-		}
-		c.NotShown = verify.NotShown(document, c.Verdicts)
+		c.Sentences = decided(evidence, document, verdicts)
+		c.NotShown = verify.NotShown(document, verdicts)
 	}
 	return c, nil
+}
+
+// decided tells the decision if what it tells was checked: if nothing failed, and the re-evaluation came to the same. Where something was left out of the evidence, it says first what was not re-evaluated.
+func decided(evidence *verify.Evidence, document *verify.Document, verdicts []verify.Verdict) []string {
+	i := slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerReplay })
+	if verify.ExitCode(verdicts) == exitNo || i < 0 {
+		return nil
+	}
+	switch sentences := verify.Sentences(evidence, document); verdicts[i].Status {
+	case verify.Pass:
+		return sentences
+	case verify.Skipped:
+		return append([]string{"not all of this was re-evaluated: " + verdicts[i].Reason}, sentences...)
+	}
+	return nil
 }
 
 func (p *presenter) checked(c checked) {
