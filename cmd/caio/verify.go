@@ -141,10 +141,12 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 	return c, nil
 }
 
-// decided tells the decision if what it tells was checked: if nothing failed, and the re-evaluation came to the same. Where something was left out of the evidence, it says first what was not re-evaluated.
+// decided tells the decision if what it tells was checked: if nothing failed, and the re-evaluation came to the same. Where content is hidden, or keys of policies are missing, it says first
+// what was not re-evaluated. Who knows what a contract that was left out would have changed: then it tells nothing.
 func decided(evidence *verify.Evidence, document *verify.Document, verdicts []verify.Verdict) []string {
 	i := slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerReplay })
-	if verify.ExitCode(verdicts) == exitNo || i < 0 {
+	leftOut := func(u verify.Unmatched) bool { return evidence.Contracts[evidence.Snapshot[u.Service]] == nil }
+	if verify.ExitCode(verdicts) == exitNo || i < 0 || slices.ContainsFunc(document.Unmatched, leftOut) {
 		return nil
 	}
 	switch sentences := verify.Sentences(evidence, document); verdicts[i].Status {

@@ -222,7 +222,7 @@ func (r *replaying) contracts() error {
 		}
 	}
 	if left != nil {
-		r.lacks(verify.Skipped, "the evidence leaves out the contracts of %s, which did not match", strings.Join(left, ", "))
+		r.lacks(verify.Skipped, "the evidence leaves out the contracts of %s, of which the document says that they did not match", strings.Join(left, ", "))
 		r.assume(left)
 	}
 	return nil
