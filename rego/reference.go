@@ -64,7 +64,7 @@ func (k *checker) checkRule(m *module, resolved *ast.Module, rule *ast.Rule) {
 	k.literalArguments(resolved, rule)
 }
 
-func (k *checker) reference(m *module, in scope, location *ast.Location, ref ast.Ref) {
+func (k *checker) reference(m *module, in *scope, location *ast.Location, ref ast.Ref) {
 	if location == nil && len(ref) > 0 {
 		location = ref[0].Location
 	}
@@ -75,19 +75,20 @@ func (k *checker) reference(m *module, in scope, location *ast.Location, ref ast
 	case ref[0].Equal(ast.DefaultRootDocument):
 		k.dataReference(m, location, ref)
 	default:
-		if head := k.follow(in, ref[0], maxBindings); head != nil && head[0].Equal(ast.InputRootDocument) {
+		if head := k.follow(in, ref[0]); head != nil && head[0].Equal(ast.InputRootDocument) {
 			k.inputReference(location, slices.Concat(head, ref[1:]), len(head))
 		}
 	}
 }
 
 // objectGet holds the literal path of a call of object.get to the schemas. Data may be absent there, which is what the call is for, but not unheard of.
-func (k *checker) objectGet(in scope, object, path *ast.Term) {
-	ref := k.follow(in, object, maxBindings)
+func (k *checker) objectGet(in *scope, object, path *ast.Term) {
+	ref := k.follow(in, object)
 	if ref == nil {
 		return
 	}
 	from := len(ref)
+	ref = slices.Clone(ref)
 	if steps, ok := path.Value.(*ast.Array); ok {
 		steps.Foreach(func(step *ast.Term) { ref = append(ref, step) })
 	} else {

@@ -32,26 +32,26 @@ func (k *checker) guaranteeReference(location *ast.Location, ref ast.Ref, from i
 	}
 }
 
-// comparisons are the operators that hold their operands to each other.
-var comparisons = []string{"eq", "equal", "neq"}
+// comparisons are the operators that hold their operands, or the elements of these, to each other.
+var comparisons = []string{"eq", "equal", "neq", "and", "minus"}
 
 // compare holds the literals that a field is compared with, or looked for in, to what the field can be.
-func (k *checker) compare(in scope, operator ast.Ref, operands []*ast.Term) {
+func (k *checker) compare(in *scope, operator ast.Ref, operands []*ast.Term) {
 	name := operator.String()
 	switch {
 	case slices.Contains(comparisons, name) && len(operands) == 2:
 		for i := range operands {
-			if path := k.follow(in, operands[i], maxBindings); path != nil {
+			if path := k.follow(in, operands[i]); path != nil {
 				k.literal(path, operands[1-i])
-				k.literals(elements(path), operands[1-i])
+				k.literals(elements(path), k.constant(in, operands[1-i])...)
 			}
 		}
 	case strings.HasPrefix(name, "internal.member_") && len(operands) >= 2:
 		value, list := operands[len(operands)-2], operands[len(operands)-1]
-		if path := k.follow(in, list, maxBindings); path != nil {
+		if path := k.follow(in, list); path != nil {
 			k.literal(elements(path), value)
 		}
-		if path := k.follow(in, value, maxBindings); path != nil {
+		if path := k.follow(in, value); path != nil {
 			k.literals(path, k.constant(in, list)...)
 		}
 	}
@@ -66,16 +66,17 @@ func (k *checker) literalArguments(m *ast.Module, rule *ast.Rule) {
 	}
 }
 
-// elements is the path of a list's elements.
-func elements(path ast.Ref) ast.Ref { return append(slices.Clone(path), anyElement) }
-
 // constant are the terms that a list, a set or a variable for one is written out in; of a rule, each of its values.
-func (k *checker) constant(in scope, term *ast.Term) []*ast.Term {
+func (k *checker) constant(in *scope, term *ast.Term) []*ast.Term {
 	switch value := term.Value.(type) {
 	case ast.Var:
-		if b := in[value]; b.term != nil && !b.element {
-			return []*ast.Term{b.term}
+		var terms []*ast.Term
+		for _, b := range in.bindings[value] {
+			if b.term != nil && !b.element {
+				terms = append(terms, b.term)
+			}
 		}
+		return terms
 	case ast.Ref:
 		return k.constants[value.String()]
 	}
