@@ -91,7 +91,7 @@ func (s *Server) signingKeys(ctx context.Context, t *tenant) (verify.Keys, error
 	}
 	for i, row := range rows {
 		used, ok := c.used[row.KID]
-		if !ok || used.NotBefore != row.First || (used.NotAfter == nil) != (row.Last == nil) || row.Last != nil && *used.NotAfter != *row.Last || (row.Last == nil) != (row.KID == c.last) {
+		if !ok || used.NotBefore != row.First || (used.NotAfter == nil) != (row.Last == nil) || row.Last != nil && *used.NotAfter != *row.Last {
 			return nil, t.misplaced(row.First, "the key "+row.KID+" was not in use as the store says", nil)
 		}
 		stored[i].Intervals = map[string]verify.Interval{t.origin: used}

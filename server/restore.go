@@ -18,7 +18,7 @@ import (
 )
 
 // What is in force is folded from rows, and rows are only as good as the database. So a start holds each of them to the signed entry that it stands beside: what somebody else wrote there must not come out in documents under this server's signature (spec/proof.md, "The log").
-// This can't tell that signed entries are missing at the end together with the size that counted them.
+// Until the log is a tree whose root is signed, this can't tell what was taken away without a gap: the end of a log together with the size that counted it, or an event whose entry was put in the guise of one that changes nothing.
 
 // eventTypes are the types of the entries that change what is in force; each has one event.
 var eventTypes = []string{verify.TypContract, verify.TypAttestation, verify.TypGrant, verify.TypSettings, verify.TypActivation}

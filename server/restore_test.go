@@ -146,6 +146,29 @@ func TestForgedRows(t *testing.T) {
 			f.do("UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE tenant = 'default' AND idx = " + from + ") WHERE tenant = 'default' AND idx = " + to)
 			f.do("UPDATE events SET level = 'verified', reason = (SELECT reason FROM events WHERE tenant = 'default' AND idx = " + from + "), time = (SELECT time FROM events WHERE tenant = 'default' AND idx = " + from + ") WHERE tenant = 'default' AND idx = " + to)
 		}, "belongs elsewhere"},
+		"two signed entries in each other's place": {func(f *forger) {
+			const where = " WHERE tenant = 'default' AND subject = 'b' AND kind = 'attested'"
+			_, err := f.db.Exec("CREATE TABLE swapped AS SELECT v.*, e.leaf, (SELECT sum(idx) FROM events" + where + ") - v.idx AS other FROM events v JOIN entries e USING (tenant, idx)" + where)
+			must(f.t, err)
+			f.do("UPDATE entries SET leaf = s.leaf FROM swapped s WHERE entries.tenant = s.tenant AND entries.idx = s.other")
+			f.do("UPDATE events SET level = s.level, reason = s.reason, time = s.time FROM swapped s WHERE events.tenant = s.tenant AND events.idx = s.other")
+		}, "belongs elsewhere"},
+		"a signed entry at a later place": {func(f *forger) {
+			const to = "tenant = 'default' AND subject = 'b' AND level = 'self'"
+			f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND idx = (SELECT idx FROM events WHERE "+to+")", []byte(f.leaf["a"]))
+			f.do("UPDATE events SET subject = s.subject, digest = s.digest, level = s.level, reason = s.reason, time = s.time FROM (SELECT * FROM events" + attested + ") s WHERE events.idx = (SELECT idx FROM events WHERE " + to + ") AND events.tenant = 'default'")
+			f.do("UPDATE entries SET type = ? WHERE tenant = 'default' AND idx = (SELECT min(idx) FROM events"+attested+")", verify.TypFailure)
+			f.do("DELETE FROM events" + attested + " AND idx = (SELECT min(idx) FROM events" + attested + ")")
+		}, "belongs elsewhere"},
+		"an entry of another log": {func(f *forger) {
+			const theirs = "tenant = 'beta' AND kind = 'attested'"
+			f.do("UPDATE entries SET leaf = (SELECT leaf FROM entries JOIN events USING (tenant, idx) WHERE " + theirs + ") WHERE tenant = 'default' AND idx = (SELECT idx FROM events" + attested + ")")
+			f.do("UPDATE events SET reason = s.reason, time = s.time FROM (SELECT reason, time FROM events WHERE " + theirs + ") s" + attested)
+		}, "signed for another log"},
+		"a history before the key, with a word for it": {func(f *forger) {
+			f.rewrite()
+			f.key("succeeds", f.signer)
+		}, "can't say at this place"},
 		"a history before the key": {(*forger).rewrite, "took over without saying from which"},
 	}
 	original := history(t)
@@ -193,11 +216,13 @@ func payload(t *testing.T, leaf string) map[string]any {
 	return v
 }
 
-func (f *forger) jwk() []byte {
-	return fmt.Appendf(nil, `{"kty":"OKP","crv":"Ed25519","kid":%q,"x":%q}`, f.signer.KeyID(), f.x())
+func (f *forger) jwk() []byte { return jwkOf(f.signer) }
+
+func jwkOf(s *verify.Signer) []byte {
+	return fmt.Appendf(nil, `{"kty":"OKP","crv":"Ed25519","kid":%q,"x":%q}`, s.KeyID(), xOf(s))
 }
 
-func (f *forger) x() string { return base64.RawURLEncoding.EncodeToString(f.signer.Public()) }
+func xOf(s *verify.Signer) string { return base64.RawURLEncoding.EncodeToString(s.Public()) }
 
 // rewrite signs the whole log anew with the forger's key, with an attestation that nobody gave, and lets that key hand over to the server's.
 func (f *forger) rewrite() {
@@ -228,18 +253,80 @@ func (f *forger) rewrite() {
 			for name, value := range p {
 				key[name] = value
 			}
-			p["kid"], p["x"] = f.signer.KeyID(), f.x()
+			p["kid"], p["x"] = f.signer.KeyID(), xOf(f.signer)
 		}
 		f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND idx = ?", f.sign(r.typ, p), r.index)
 	}
-	n := all[len(all)-1].index + 1
-	key["base"] = n
-	f.do("INSERT INTO entries (tenant, idx, type, leaf) VALUES ('default', ?, ?, ?)", n, verify.TypKey, f.sign(verify.TypKey, key))
-	key["kind"], key["kid"], key["x"] = "retired", f.signer.KeyID(), f.x()
-	f.do("INSERT INTO entries (tenant, idx, type, leaf) VALUES ('default', ?, ?, ?)", n+1, verify.TypKey, f.sign(verify.TypKey, key))
-	f.do("UPDATE logs SET size = ? WHERE tenant = 'default'", n+2)
+	n := f.append(verify.TypKey, key)
+	f.key("retired", f.signer)
 	f.do("UPDATE signing_keys SET first_idx = ? WHERE tenant = 'default'", n)
 	f.do("INSERT INTO signing_keys VALUES ('default', ?, ?, 0, ?)", f.signer.KeyID(), f.jwk(), n+1)
+}
+
+// append puts an entry that the forger signs at the end of the log.
+func (f *forger) append(typ string, payload map[string]any) int64 {
+	var n int64
+	must(f.t, f.db.QueryRow("SELECT size FROM logs WHERE tenant = 'default'").Scan(&n))
+	payload["base"] = n
+	f.do("INSERT INTO entries (tenant, idx, type, leaf) VALUES ('default', ?, ?, ?)", n, typ, f.sign(typ, payload))
+	f.do("UPDATE logs SET size = size + 1 WHERE tenant = 'default'")
+	return n
+}
+
+// key puts a word on a key at the end of the log.
+func (f *forger) key(kind string, subject *verify.Signer) int64 {
+	return f.append(verify.TypKey, map[string]any{
+		"v": int64(1), "tenant": "default", "log": f.origin, "iat": int64(1), "kind": kind, "kid": subject.KeyID(), "x": xOf(subject),
+	})
+}
+
+// A key that was retired, since somebody else had it, signs nothing that the server takes.
+func TestRetiredKey(t *testing.T) {
+	i := history(t)
+	one, two, three := i.config.Signer, newSigner(t), newSigner(t)
+	i = startAt(t, i.path, i, func(i *installation) { i.config.Signer, i.config.Outgoing = two, one })
+	token := i.token("default", auth.Operator)
+	i.attest(token, "b", "", i.service(token, "b").Contract, contracts.Audited)
+	i.stop()
+	const gone = "UPDATE signing_keys SET last_idx = NULL WHERE tenant = 'default' AND kid = ?"
+	for name, test := range map[string]struct {
+		forge func(f *forger)
+		says  string
+	}{
+		"nothing": {func(*forger) {}, ""},
+		"an event": {func(f *forger) {
+			f.attests["service"], f.attests["level"] = "b", "verified"
+			f.do("INSERT INTO events SELECT tenant, ?, kind, 'b', digest, 'verified', pending, signer, actor, reason, time FROM events WHERE tenant = 'default' AND subject = 'a' AND level = 'audited'", f.append(verify.TypAttestation, f.attests))
+		}, "was not in use then"},
+		"another key": {func(f *forger) { f.key("activated", three) }, "can't say"},
+		"another key that is stored": {func(f *forger) {
+			f.do("INSERT INTO signing_keys VALUES ('default', ?, ?, ?, NULL)", three.KeyID(), jwkOf(three), f.key("activated", three))
+		}, "can't say"},
+		"the end of the key after it": {func(f *forger) {
+			f.do("UPDATE signing_keys SET last_idx = ? WHERE tenant = 'default' AND kid = ?", f.key("retired", two), two.KeyID())
+		}, "can't say"},
+		"its own return": {func(f *forger) { f.key("activated", one); f.do(gone, one.KeyID()) }, "can't say"},
+		"no retirement": {func(f *forger) {
+			f.do("UPDATE entries SET type = ? WHERE tenant = 'default' AND idx = (SELECT last_idx FROM signing_keys WHERE tenant = 'default' AND kid = ?)", verify.TypFailure, one.KeyID())
+			f.do(gone, one.KeyID())
+		}, "can't say"},
+		"a longer time": {func(f *forger) { f.do("UPDATE signing_keys SET last_idx = last_idx + 9 WHERE last_idx IS NOT NULL") }, "not in use as the store says"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(i.path)
+			must(t, err)
+			path := filepath.Join(t.TempDir(), "caio.db")
+			must(t, os.WriteFile(path, text, 0o600))
+			i.t = t
+			f := newForger(t, path)
+			f.signer = one
+			test.forge(f)
+			err = i.reopen(path)
+			if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, store.ErrInconsistent) || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("%v, want %q", err, test.says)
+			}
+		})
+	}
 }
 
 // Keys change hands, there and back, and every start in between finds the log in order.
