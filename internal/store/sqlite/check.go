@@ -33,6 +33,7 @@ func (s *Store) Check(ctx context.Context, attempts ...string) error {
 	}
 	checks := []check{
 		{"an entry of no log", "SELECT r.tenant, r.idx FROM entries r WHERE NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = r.tenant)", nil},
+		{"a grant of a tenant that has no log", "SELECT r.owner, 0 FROM grants r WHERE NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = r.owner)", nil},
 		{"an event without an entry", "SELECT r.tenant, r.idx FROM events r WHERE NOT EXISTS (" + entry + ")", nil},
 		{"an attempt without an entry", "SELECT r.tenant, r.idx FROM attempts r WHERE NOT EXISTS (" + entry + ")", nil},
 	}

@@ -26,6 +26,7 @@ func TestCheck(t *testing.T) {
 		"an entry before the first":       {"PRAGMA ignore_check_constraints = 1; UPDATE entries SET idx = -1 WHERE idx = 3", "from -1 to 5"},
 		"entries of no log":               {"INSERT INTO entries VALUES ('b', 0, 'x', x'00', NULL)", `tenant "b", index 0: an entry of no log`},
 		"no log":                          {"DELETE FROM logs", "an entry of no log"},
+		"a grant of nobody":               {"UPDATE grants SET owner = 'b'", `tenant "b", index 0: a grant of a tenant that has no log`},
 		"an event far beyond the end":     {strings.Replace(event, "%", "1000000", 1), "index 1000000: an event without an entry"},
 		"an event of another tenant":      {"UPDATE events SET tenant = 'b' WHERE idx = 1", `tenant "b", index 1: an event without an entry`},
 		"an attempt beyond the end":       {"UPDATE attempts SET idx = 77 WHERE idx = 2", "index 77: an attempt without an entry"},
@@ -42,7 +43,7 @@ func TestCheck(t *testing.T) {
 			first, second := batch(0), batch(3)
 			first.Logs[0].New = true
 			for _, b := range []*store.Batch{first, second} {
-				b.Entries[2].Type = "outcome"
+				b.Entries[2].Type, b.Grants[0].Owner = "outcome", "a"
 				if err := s.Commit(ctx, b); err != nil {
 					t.Fatal(err)
 				}
