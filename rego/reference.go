@@ -15,8 +15,9 @@ type checker struct {
 	*compilation
 	*scopes
 	input     schema
-	tests     bool                   // of files of tests alone
-	constants map[string][]*ast.Term // what rules are written out as, by their path
+	tests     bool                       // of files of tests alone
+	constants map[string][]*ast.Term     // what rules are written out as, by their path
+	names     map[string]map[string]bool // what packages have, by the package
 }
 
 // check is a stage of OPA's compiler, behind the one that resolves references.
@@ -247,26 +248,34 @@ func (k *checker) ruleReference(location *ast.Location, ref ast.Ref, pkg, rest s
 	if name == "" {
 		return
 	}
-	var names []string
-	for _, m := range k.modules {
-		if m.pkg != pkg {
-			if below, ok := strings.CutPrefix(m.pkg, pkg+"/"); ok {
-				below, _, _ = strings.Cut(below, "/")
-				names = append(names, below)
-			}
-			continue
-		}
-		for _, rule := range m.ast.Rules {
-			names = append(names, ruleName(rule))
-		}
+	if k.names == nil {
+		k.names = map[string]map[string]bool{}
 	}
-	for _, known := range names {
-		if known == name {
-			return
-		}
+	if k.names[pkg] == nil {
+		k.names[pkg] = k.namesIn(pkg)
+	}
+	if k.names[pkg][name] {
+		return
 	}
 	i := len(strings.Split(pkg, "/")) + 1
-	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, names), ": "))
+	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, sortedKeys(k.names[pkg])), ": "))
+}
+
+// namesIn are the names of a package's rules, and of the packages in it.
+func (k *checker) namesIn(pkg string) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range k.modules {
+		if below, ok := strings.CutPrefix(m.pkg, pkg+"/"); ok {
+			below, _, _ = strings.Cut(below, "/")
+			names[below] = true
+		}
+		if m.pkg == pkg {
+			for _, rule := range m.ast.Rules {
+				names[ruleName(rule)] = true
+			}
+		}
+	}
+	return names
 }
 
 // baseReference holds a reference to data that is in no package to the schemas. The steps from the one at spare on may be absent.
