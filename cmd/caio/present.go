@@ -245,7 +245,7 @@ func dollars(micro int64) string {
 	return "$" + contracts.Decimal(micro).String()
 }
 
-// whyFromConjuncts explains violations: a false predicate by the text of the conjunct that was false, a constraint by its own message.
+// whyFromConjuncts explains violations: a false predicate in plain words, an author's by the text of the conjunct that was false, a constraint by its own message.
 func whyFromConjuncts(conjunct func(service, id string, index int) string) explain {
 	return func(service string, v contracts.Violation) string {
 		if v.Reason == contracts.ReasonError {
@@ -254,11 +254,10 @@ func whyFromConjuncts(conjunct func(service, id string, index int) string) expla
 		if v.Kind == contracts.KindRego {
 			return v.Reason
 		}
+		text := ""
 		if index, err := strconv.Atoi(v.Reason); err == nil {
-			if text := conjunct(service, v.ID, index); text != "" {
-				return "not true: " + text
-			}
+			text = conjunct(service, v.ID, index)
 		}
-		return "is false"
+		return verify.FalsePredicate(v.ID, "", text)
 	}
 }
