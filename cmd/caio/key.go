@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +15,7 @@ import (
 )
 
 func newKey(o *options) *cobra.Command {
-	return group("key", "Make and show signing keys", newKeyGenerate(o), newKeyList(o), newKeyExport(o))
+	return group("key", "Make and show signing keys", newKeyGenerate(o), newKeyList(o), newKeyExport(o), newKeyPublic(o))
 }
 
 func newKeyGenerate(o *options) *cobra.Command {
@@ -82,6 +84,36 @@ func newKeyExport(*options) *cobra.Command {
 			return err
 		},
 	}
+}
+
+func newKeyPublic(*options) *cobra.Command {
+	return &cobra.Command{
+		Use:     "public FILE",
+		Short:   "Write the public half as PEM, the form that --policy-key and policy_keys read",
+		Example: "  caio key public release.pem > release.pub",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			private, err := verify.ReadKeyFile(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := publicPEM(private)
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+}
+
+// publicPEM is the public half as a block PUBLIC KEY (PKIX).
+func publicPEM(private ed25519.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
 func (o *options) showKey(cmd *cobra.Command, file string, private ed25519.PrivateKey) error {

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	terminate         ends it with SIGTERM, and demands success
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
 //	mode FILE MODE    demands the permissions of a file
+//	read VAR FILE     sets a variable to the text of a file
 //	lines N           demands N lines on the last command's standard error
 //	digest OUT FILE   demands that FILE, if there is one, states the digest that a demonstration printed
 func TestScripts(t *testing.T) {
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "lines": scriptLines, "digest": scriptDigest,
+			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest,
 		},
 	})
 }
@@ -119,6 +120,13 @@ func scriptMode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := info.Mode().Perm().String(); (got == args[1]) == neg {
 		ts.Fatalf("%s has the mode %s", args[0], got)
 	}
+}
+
+func scriptRead(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: read VAR FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 func scriptLines(ts *testscript.TestScript, _ bool, args []string) {

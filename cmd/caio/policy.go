@@ -14,7 +14,7 @@ import (
 )
 
 func newPolicy(o *options) *cobra.Command {
-	return group("policy", "Check and test policies", newPolicyCheck(o), newPolicyTest(o))
+	return group("policy", "Check, test and build policies", newPolicyCheck(o), newPolicyTest(o), newPolicyBuild(o))
 }
 
 func newPolicyCheck(o *options) *cobra.Command {
@@ -24,29 +24,43 @@ func newPolicyCheck(o *options) *cobra.Command {
 		Example: "  caio policy check policies",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var bundles []*rego.Bundle
-			var all contracts.Diagnostics
-			for _, path := range args {
-				bundle, diagnostics, err := readBundle(path)
-				if err != nil {
-					return err
-				}
-				all = append(all, diagnostics...)
-				if bundle != nil {
-					bundles = append(bundles, bundle)
-				}
-			}
-			constraints := []contracts.Constraint{}
-			if !all.HasErrors() {
-				policies, diagnostics := rego.Compile(bundles, rego.Options{})
-				all = append(all, diagnostics...)
-				if policies != nil {
-					constraints = policies.Constraints()
-				}
+			bundles, constraints, all, err := checkBundles(args...)
+			if err != nil {
+				return err
 			}
 			return o.tellCheck(cmd, bundles, constraints, all)
 		},
 	}
+}
+
+// checkBundles reads bundles and compiles them together. Constraints are never nil; faults are not an error.
+func checkBundles(paths ...string) ([]*rego.Bundle, []contracts.Constraint, contracts.Diagnostics, error) {
+	var bundles []*rego.Bundle
+	var all contracts.Diagnostics
+	for _, path := range paths {
+		bundle, diagnostics, err := readBundle(path)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		all = append(all, diagnostics...)
+		if bundle != nil {
+			bundles = append(bundles, bundle)
+		}
+	}
+	constraints := []contracts.Constraint{}
+	if !all.HasErrors() {
+		policies, diagnostics := rego.Compile(bundles, rego.Options{})
+		all = append(all, diagnostics...)
+		if policies != nil {
+			constraints = policies.Constraints()
+		}
+	}
+	return bundles, constraints, all, nil
+}
+
+// errNoConstraint refuses what compiles and says nothing.
+func errNoConstraint() error {
+	return not("there is no constraint here: a rule violation[\"ID\"] in a package caio.policy.…, caio.safety.… or caio.traits.…")
 }
 
 func (o *options) tellCheck(cmd *cobra.Command, bundles []*rego.Bundle, constraints []contracts.Constraint, all contracts.Diagnostics) error {
@@ -63,7 +77,7 @@ func (o *options) tellCheck(cmd *cobra.Command, bundles []*rego.Bundle, constrai
 		return no()
 	}
 	if len(constraints) == 0 {
-		return not("there is no constraint here: a rule violation[\"ID\"] in a package caio.policy.…, caio.safety.… or caio.traits.…")
+		return errNoConstraint()
 	}
 	if o.quiet {
 		return nil
