@@ -36,7 +36,7 @@ func (c *compilation) describe(p *found, id string, a annotated) *constraint {
 	}
 	k := &constraint{Constraint: contracts.Constraint{
 		ID: id, Family: p.family, Package: dotted(p.name), Title: strings.TrimSpace(a.Title), Description: strings.TrimSpace(a.Description), Controls: []string{}, Pos: at(a.rule.Location),
-	}}
+	}, related: a.RelatedResources}
 	if k.Title == "" {
 		missing("title", "one sentence that people will read")
 	}

@@ -15,6 +15,7 @@ import (
 type constraint struct {
 	contracts.Constraint
 	documents []string // rules in Conftest's form; none where they stand in violation["ID"]
+	related   []*ast.RelatedResourceAnnotation
 }
 
 // pack is a package of a family: what it says of a candidate.
