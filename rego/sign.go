@@ -59,7 +59,8 @@ func verifySignature(b *Bundle, keys map[string]Key) (kid string, err error) {
 	if err := decoder.Decode(&signatures); err != nil {
 		return "", err
 	}
-	if len(signatures.Signatures) != 1 || signatures.Plugin != "" {
+	// `opa sign` names no plugin, and `opa build` OPA's own.
+	if len(signatures.Signatures) != 1 || signatures.Plugin != "" && signatures.Plugin != "_default" {
 		return "", errors.New("there must be exactly one, in OPA's own format")
 	}
 	if kid, err = keyID(signatures.Signatures[0]); err != nil {

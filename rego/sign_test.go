@@ -68,6 +68,11 @@ func TestSign(t *testing.T) {
 			if err != nil || verified.Key != "k1" || verified.Digest != signable(t).Digest || read.Key != "" {
 				t.Errorf("got %v, %+v", err, verified)
 			}
+			built := *read
+			built.Signatures = bytes.Replace(read.Signatures, []byte("]"), []byte(`], "plugin": "_default"`), 1)
+			if verified, err := rego.Verify(&built, map[string]rego.Key{"k1": key}); err != nil || verified.Key != "k1" {
+				t.Errorf("as opa build writes it: %v", err)
+			}
 			config := bundle.NewVerificationConfig(map[string]*bundle.KeyConfig{"k1": {Key: key.PEM, Algorithm: algorithm}}, "", "", nil)
 			if _, err := bundle.NewReader(bytes.NewReader(packed.Bytes())).WithBundleVerificationConfig(config).Read(); err != nil {
 				t.Errorf("OPA: %v", err)
