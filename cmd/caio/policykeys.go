@@ -8,7 +8,7 @@ import (
 )
 
 // policyKeysUsage says how keys of bundles are given, on the command line and in the configuration.
-const policyKeysUsage = "public keys that sign policies, each `ID=ALGORITHM:FILE`, as release=EdDSA:release.pem; EdDSA, ES256 or RS256"
+const policyKeysUsage = "public keys that sign policies, each `ID=ALGORITHM:FILE`, as release=EdDSA:release.pub; EdDSA, ES256 or RS256"
 
 // readPolicyKeys reads the keys that bundles are verified with, by id. The algorithm is pinned with the key.
 func readPolicyKeys(list []string) (map[string]rego.Key, error) {
