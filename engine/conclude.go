@@ -2,11 +2,7 @@ package engine
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -77,7 +73,7 @@ func (c *candidate) record() verify.Candidate {
 	return record
 }
 
-// ranking is the survivors in the total order of spec/calculus.md, section 4: the larger objective, the smaller cost, the smaller latency (unknown last), the smaller hash of seed and id.
+// ranking is the survivors in the total order of spec/calculus.md, section 4, the winner first.
 func (r *run) ranking() []*candidate {
 	var survivors []*candidate
 	for _, c := range r.candidates {
@@ -85,27 +81,11 @@ func (r *run) ranking() []*candidate {
 			survivors = append(survivors, c)
 		}
 	}
-	slices.SortFunc(survivors, func(a, b *candidate) int {
-		return cmp.Or(
-			cmp.Compare(b.score.Objective, a.score.Objective),
-			cmp.Compare(a.estimate.CostMicroUSD, b.estimate.CostMicroUSD),
-			cmp.Compare(known(a.estimate.LatencyMS), known(b.estimate.LatencyMS)),
-			strings.Compare(r.lot(a), r.lot(b)),
-		)
-	})
-	return survivors
-}
-
-func known(latency *int64) int64 {
-	if latency == nil {
-		return math.MaxInt64
+	ranked := func(c *candidate) *verify.Candidate {
+		return &verify.Candidate{Service: c.service.Contract.ID, Score: c.score}
 	}
-	return *latency
-}
-
-func (r *run) lot(c *candidate) string {
-	sum := sha256.Sum256([]byte(strconv.FormatInt(r.Request.Seed, 10) + ":" + c.service.Contract.ID))
-	return hex.EncodeToString(sum[:])
+	slices.SortFunc(survivors, func(a, b *candidate) int { return verify.Compare(ranked(a), ranked(b), r.Request.Seed) })
+	return survivors
 }
 
 // nearest lists the candidates that fell last.

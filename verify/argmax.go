@@ -29,12 +29,7 @@ func Argmax(d *Document) Verdict {
 		}
 	}
 	if f.first == nil {
-		slices.SortFunc(ranking, func(a, b *Candidate) int {
-			if Before(a, b, d.Request.Seed) {
-				return -1
-			}
-			return 1
-		})
+		slices.SortFunc(ranking, func(a, b *Candidate) int { return Compare(a, b, d.Request.Seed) })
 		if len(ranking) > 0 {
 			checkWinner(&f, d, ranking)
 		} else {

@@ -119,7 +119,7 @@ func TestArgmaxAcceptsOneWinner(t *testing.T) {
 }
 
 // The order is total: of two different services exactly one comes first, and what comes before what comes before comes before.
-func TestBeforeIsATotalOrder(t *testing.T) {
+func TestCompareIsATotalOrder(t *testing.T) {
 	candidate := rapid.Custom(func(t *rapid.T) *verify.Candidate {
 		c := &verify.Candidate{Service: rapid.StringMatching(`[a-d]`).Draw(t, "service"), Score: &verify.Score{Objective: rapid.Int64Range(0, 1).Draw(t, "j")}}
 		c.Score.Estimate.CostMicroUSD = rapid.Int64Range(0, 1).Draw(t, "cost")
@@ -131,13 +131,13 @@ func TestBeforeIsATotalOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := candidate.Draw(t, "a"), candidate.Draw(t, "b"), candidate.Draw(t, "c")
 		seed := rapid.Int64Range(0, 3).Draw(t, "seed")
-		if a.Service != b.Service && verify.Before(a, b, seed) == verify.Before(b, a, seed) {
+		if a.Service != b.Service && (verify.Compare(a, b, seed) < 0) == (verify.Compare(b, a, seed) < 0) {
 			t.Fatal("both or neither")
 		}
-		if verify.Before(a, a, seed) {
+		if verify.Compare(a, a, seed) < 0 {
 			t.Fatal("before itself")
 		}
-		if verify.Before(a, b, seed) && verify.Before(b, c, seed) && !verify.Before(a, c, seed) {
+		if verify.Compare(a, b, seed) < 0 && verify.Compare(b, c, seed) < 0 && !(verify.Compare(a, c, seed) < 0) {
 			t.Fatal("not transitive")
 		}
 	})

@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"strconv"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -37,26 +39,26 @@ func (c Coefficients) Objective(t Terms) int64 {
 	return c.Alpha*t.Intent + c.Beta*t.Attention + c.Gamma*t.Learned + c.Delta*t.Resonance - c.Lambda*t.Cost - c.Rho*t.Risk - c.Eta*t.Latency
 }
 
-// Before reports whether a precedes b in the total order whose first is the winner: larger objective, smaller cost, smaller latency with the unknown last, smaller [TieBreak].
+// Compare is the total order whose first is the winner: larger objective, smaller cost, smaller latency with the unknown last, smaller [TieBreak]. It is negative if a comes before b.
 // Both have a score (spec/calculus.md, section 4, "The winner").
-func Before(a, b *Candidate, seed int64) bool {
+func Compare(a, b *Candidate, seed int64) int {
 	s, t := a.Score, b.Score
-	if s.Objective != t.Objective {
-		return s.Objective > t.Objective
+	if order := cmp.Or(
+		cmp.Compare(t.Objective, s.Objective),
+		cmp.Compare(s.Estimate.CostMicroUSD, t.Estimate.CostMicroUSD),
+		cmp.Compare(known(s.Estimate.LatencyMS), known(t.Estimate.LatencyMS)),
+	); order != 0 {
+		return order
 	}
-	if s.Estimate.CostMicroUSD != t.Estimate.CostMicroUSD {
-		return s.Estimate.CostMicroUSD < t.Estimate.CostMicroUSD
+	return cmp.Compare(TieBreak(seed, a.Service), TieBreak(seed, b.Service))
+}
+
+// known puts the unknown latency last.
+func known(latency *int64) int64 {
+	if latency == nil {
+		return math.MaxInt64
 	}
-	l, m := s.Estimate.LatencyMS, t.Estimate.LatencyMS
-	switch {
-	case l == nil && m != nil:
-		return false
-	case l != nil && m == nil:
-		return true
-	case l != nil && *l != *m:
-		return *l < *m
-	}
-	return TieBreak(seed, a.Service) < TieBreak(seed, b.Service)
+	return *latency
 }
 
 // TieBreak is hex(SHA-256(decimal(seed) + ":" + service)): the smaller one wins, as text.

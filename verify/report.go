@@ -43,12 +43,7 @@ func survivors(d *Document) []string {
 			ranking = append(ranking, &d.Candidates[i])
 		}
 	}
-	slices.SortFunc(ranking, func(a, b *Candidate) int {
-		if Before(a, b, d.Request.Seed) {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(ranking, func(a, b *Candidate) int { return Compare(a, b, d.Request.Seed) })
 	sentences := []string{fmt.Sprintf("routed to %s, %s", d.Choice.Service, d.Choice.Route)}
 	for _, c := range ranking {
 		if c.Service != d.Choice.Service && d.Choice.Objective != nil {
