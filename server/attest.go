@@ -69,11 +69,7 @@ func (s *Server) putAttestation(c *call) error {
 		return err
 	}
 	var request AttestationRequest
-	text, err := c.body(s.config.Limits.RequestBytes)
-	if err != nil {
-		return err
-	}
-	found, err := decode(text, s.config.Limits.RequestBytes, &request)
+	found, err := c.form(s.config.Limits.RequestBytes, &request)
 	if err != nil {
 		return err
 	}
@@ -99,11 +95,7 @@ func (s *Server) putGrants(c *call) error {
 		return err
 	}
 	var request GrantsRequest
-	text, err := c.body(s.config.Limits.RequestBytes)
-	if err != nil {
-		return err
-	}
-	found, err := decode(text, s.config.Limits.RequestBytes, &request)
+	found, err := c.form(s.config.Limits.RequestBytes, &request)
 	if err != nil {
 		return err
 	}

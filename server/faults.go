@@ -50,6 +50,15 @@ func notOneOf(value string, words []string) string {
 	return fmt.Sprintf("%q is not one of %s%s", clip(value), strings.Join(words, ", "), source.DidYouMean(value, words))
 }
 
+// form reads the body of the request as [decode] does.
+func (c *call) form(limit int64, into any) (found, error) {
+	text, err := c.body(limit)
+	if err != nil {
+		return nil, err
+	}
+	return decode(text, limit, into)
+}
+
 // decode reads a JSON body of a fixed form, strictly. Faults of the form are found together with those that the caller finds in what was read; a text that is no JSON at all is an error.
 func decode(text []byte, limit int64, into any) (found, error) {
 	root, diagnostics := source.ParseJSON("", text, int(limit))
