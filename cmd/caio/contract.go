@@ -67,6 +67,15 @@ func readContracts(paths []string) ([]contractSource, contracts.Diagnostics, err
 	return sources, all, nil
 }
 
+// soundContracts reads contracts for a command that needs them whole: it tells their faults, and ends the command if one is an error.
+func (o *options) soundContracts(cmd *cobra.Command, paths []string) ([]contractSource, error) {
+	sources, diagnostics, err := readContracts(paths)
+	if err == nil && o.diagnose(cmd, diagnostics) {
+		err = no()
+	}
+	return sources, err
+}
+
 func contractFiles(paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
@@ -130,12 +139,9 @@ func newContractCompile(o *options) *cobra.Command {
 		Example: "  caio contract compile contracts/catalog/voyage-embeddings.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sources, diagnostics, err := readContracts(args)
+			sources, err := o.soundContracts(cmd, args)
 			if err != nil {
 				return err
-			}
-			if o.diagnose(cmd, diagnostics) {
-				return no()
 			}
 			for _, s := range sources {
 				if o.machine() {
@@ -181,12 +187,9 @@ func newContractPush(o *options) *cobra.Command {
 		Example: "  caio contract push contracts/catalog --token $CAIO_TOKEN",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sources, diagnostics, err := readContracts(args)
+			sources, err := o.soundContracts(cmd, args)
 			if err != nil {
 				return err
-			}
-			if o.diagnose(cmd, diagnostics) {
-				return no()
 			}
 			step, end := o.progress(cmd, "registering")
 			defer end()

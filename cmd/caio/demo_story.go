@@ -131,11 +131,7 @@ func (d *demonstration) quotePredicates(id string) error {
 	if err != nil {
 		return err
 	}
-	contract, faults := contracts.ParseContract(id+".yaml", text)
-	if faults.HasErrors() {
-		return faults
-	}
-	program, faults := cel.Compile(contract)
+	_, program, faults := cel.Read(id+".yaml", text)
 	if faults.HasErrors() {
 		return faults
 	}
