@@ -1,9 +1,7 @@
 package server
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -124,22 +122,8 @@ func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.En
 
 // bundleBlob packs a bundle for the store, as OPA packs it: a compressed tar.
 func bundleBlob(b *rego.Bundle) (ledger.Blob, error) {
-	files := b.Files
-	if b.Signatures != nil {
-		files = append(slices.Clip(files), rego.File{Path: verify.SignaturesFile, Text: b.Signatures})
-	}
 	var packed bytes.Buffer
-	zip := gzip.NewWriter(&packed)
-	archive := tar.NewWriter(zip)
-	for _, f := range files {
-		if err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.Path, Mode: 0o644, Size: int64(len(f.Text))}); err != nil {
-			return ledger.Blob{}, err
-		}
-		if _, err := archive.Write(f.Text); err != nil {
-			return ledger.Blob{}, err
-		}
-	}
-	err := errors.Join(archive.Close(), zip.Close())
+	err := rego.WriteTarball(&packed, b)
 	return ledger.Blob{Digest: b.Digest, Kind: blobBundle, Bytes: packed.Bytes()}, err
 }
 
