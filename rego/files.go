@@ -19,3 +19,15 @@ func ReadFiles(name string, files map[string][]byte) (*Bundle, contracts.Diagnos
 	}
 	return p.finish(err)
 }
+
+// Checked is what [ReadFiles] reads: the files by path, with the signatures only if a key was checked, since others have no place in a proof.
+func (b *Bundle) Checked() map[string][]byte {
+	files := make(map[string][]byte, len(b.Files)+1)
+	for _, file := range b.Files {
+		files[file.Path] = file.Text
+	}
+	if b.Signatures != nil && b.Key != "" {
+		files[signaturesFile] = b.Signatures
+	}
+	return files
+}

@@ -69,14 +69,7 @@ func (s *Server) evidence(ctx context.Context, t *tenant, p *past) (*verify.Evid
 		if err != nil {
 			return nil, err
 		}
-		files := make(map[string][]byte, len(bundle.Files)+1)
-		for _, f := range bundle.Files {
-			files[f.Path] = f.Text
-		}
-		if bundle.Signatures != nil && b.Key != "" { // signatures that nobody checked have no place in a proof
-			files[verify.SignaturesFile] = bundle.Signatures
-		}
-		ev.Bundles[b.Digest] = files
+		ev.Bundles[b.Digest] = bundle.Checked()
 	}
 	return ev, nil
 }

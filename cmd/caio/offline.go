@@ -85,14 +85,7 @@ func (p *offlineProof) collect(a engine.Arguments, bundles []*rego.Bundle) []ver
 	}
 	references := []verify.BundleReference{}
 	for _, bundle := range bundles {
-		files := map[string][]byte{}
-		for _, file := range bundle.Files {
-			files[file.Path] = file.Text
-		}
-		if bundle.Key != "" { // signatures that nobody checked have no place in a proof
-			files[verify.SignaturesFile] = bundle.Signatures
-		}
-		p.evidence.Bundles[bundle.Digest] = files
+		p.evidence.Bundles[bundle.Digest] = bundle.Checked()
 		references = append(references, verify.BundleReference{Name: bundle.Name, Digest: bundle.Digest, Key: bundle.Key, Index: -1})
 	}
 	return references
