@@ -11,6 +11,7 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/engine/field"
 	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // Service is a registered contract with its attestation, compiled once. It is immutable.
@@ -109,6 +110,17 @@ func (s *Snapshot) Service(id string) (*Service, bool) {
 
 func (s *Snapshot) search(id string) (int, bool) {
 	return slices.BinarySearchFunc(s.services, id, func(service *Service, id string) int { return strings.Compare(service.Contract.ID, id) })
+}
+
+// Attestations is the list that documents commit to: of the services, those whose contract somebody looked at, in order of id (spec/proof.md, "The document").
+func (s *Snapshot) Attestations() []verify.AttestationRecord {
+	records := []verify.AttestationRecord{}
+	for _, service := range s.services {
+		if service.Attestation != contracts.SelfAttested {
+			records = append(records, verify.AttestationRecord{Service: service.Contract.ID, Contract: service.Digest, Level: service.Attestation})
+		}
+	}
+	return records
 }
 
 // With is the snapshot with service added, or in place of the one with its id.

@@ -102,17 +102,6 @@ func (s *inForce) snapshotReference() verify.Reference {
 	return verify.Reference{Digest: s.snapshot.Digest(), Revision: s.snapshotMark.Revision, Index: s.snapshotMark.Index}
 }
 
-// attestationRecords is the list that documents commit to: of the services of the snapshot, those whose contract somebody looked at (spec/proof.md, "The document").
-func attestationRecords(snapshot *engine.Snapshot) []verify.AttestationRecord {
-	records := []verify.AttestationRecord{}
-	for _, service := range snapshot.Services() {
-		if service.Attestation != contracts.SelfAttested {
-			records = append(records, verify.AttestationRecord{Service: service.Contract.ID, Contract: service.Digest, Level: service.Attestation})
-		}
-	}
-	return records
-}
-
 // prepared is what an event needs beyond its row: contracts compiled and rules made before the event is durable, so that carrying it out can't fail.
 type prepared struct {
 	services map[string]*engine.Service // by contract digest, self-attested
@@ -216,7 +205,7 @@ func (s *inForce) settle(fold *ledger.State, ready *prepared) {
 	}
 	snapshot, mark := s.snapshot, fold.Attestations
 	s.attestations = sync.OnceValues(func() (verify.Reference, error) {
-		digest, err := verify.AttestationsDigest(attestationRecords(snapshot))
+		digest, err := verify.AttestationsDigest(snapshot.Attestations())
 		return verify.Reference{Digest: digest, Revision: mark.Revision, Index: mark.Index}, err
 	})
 }

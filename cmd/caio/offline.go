@@ -79,10 +79,8 @@ func (p *offlineProof) collect(a engine.Arguments, bundles []*rego.Bundle) []ver
 	for _, service := range a.Snapshot.Services() {
 		p.evidence.Snapshot[service.Contract.ID] = service.Digest
 		p.evidence.Contracts[service.Digest] = service.Contract.Canonical()
-		if service.Attestation != contracts.SelfAttested {
-			p.evidence.Attestations = append(p.evidence.Attestations, verify.AttestationRecord{Service: service.Contract.ID, Contract: service.Digest, Level: service.Attestation})
-		}
 	}
+	p.evidence.Attestations = a.Snapshot.Attestations()
 	references := []verify.BundleReference{}
 	for _, bundle := range bundles {
 		p.evidence.Bundles[bundle.Digest] = bundle.Checked()
