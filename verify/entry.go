@@ -9,8 +9,12 @@ const (
 	TypAttestation = "caio-attestation+jws" // an approver's word on a contract
 	TypGrant       = "caio-grant+jws"       // a tenant was given sight of a service, or lost it
 	TypSettings    = "caio-settings+jws"    // operational settings
-	TypActivation  = "caio-activation+jws"  // a bundle came into force
+	TypActivation  = "caio-activation+jws"  // what was done with a bundle: pushed, put in force, taken out, evaluated beside those in force
+	TypShadow      = "caio-shadow+jws"      // a bundle that is not in force would have decided otherwise
 	TypKey         = "caio-key+jws"         // a signing key came into use, or left it
 	TypAttempt     = "caio-attempt+jws"     // a call of a service, its start or its end
 	TypOutcome     = "caio-outcome+jws"     // what came of it
 )
+
+// TypApproval is the `typ` of what an approver signs with a key of their own (spec/policy.md, "Bundles"). It is no entry: it stands inside that of the activation.
+const TypApproval = "caio-approval+jws"

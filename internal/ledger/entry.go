@@ -109,8 +109,11 @@ func (d *Decision) validate() error {
 
 var eventKinds = []store.EventKind{
 	store.Registered, store.Approved, store.Removed, store.Attested, store.Granted, store.Revoked,
-	store.Settings, store.Activated, store.Deactivated,
+	store.Settings, store.Activated, store.Deactivated, store.Pushed, store.Shadowed, store.Unshadowed,
 }
+
+// tenantKinds are of what a tenant's own people can put there, beside the configuration.
+var tenantKinds = []store.EventKind{store.Settings, store.Activated, store.Deactivated, store.Pushed, store.Shadowed, store.Unshadowed}
 
 func (e *Entry) validateEvent() error {
 	if g := e.Grant; g != nil {
@@ -133,6 +136,9 @@ func (e *Entry) validateEvent() error {
 	}
 	if (e.Event.Subject == "") != (e.Event.Kind == store.Settings) {
 		return fmt.Errorf("%w: an event names its service or bundle, and settings name nothing", ErrInvalid)
+	}
+	if s := e.Event.Scope; s != "" && (s != store.TenantScope || !slices.Contains(tenantKinds, e.Event.Kind)) {
+		return fmt.Errorf("%w: a %s event has no scope %q", ErrInvalid, e.Event.Kind, s)
 	}
 	return nil
 }

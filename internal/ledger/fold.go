@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"time"
+
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/store"
 )
@@ -8,9 +10,11 @@ import (
 // State is what is in force for a tenant after some of its events: a fold of its own log, and of nothing else (spec/contract.md, "What the owner can't say of itself"). It is not safe for concurrent use.
 type State struct {
 	Services     map[string]Service
-	Bundles      map[string]Bundle
-	Snapshot     Mark // the last event that changed the services; no digest
-	Attestations Mark // the last attestation; no digest
+	Bundles      map[string]Bundle // in force, by name
+	Shadows      map[string]Bundle // evaluated beside them, by name
+	Pushed       map[string]Bundle // handed in, by digest
+	Snapshot     Mark              // the last event that changed the services; no digest
+	Attestations Mark              // the last attestation; no digest
 	Settings     Mark
 	LastIndex    int64 // of the last event; -1 before the first
 }
@@ -18,6 +22,7 @@ type State struct {
 // Mark says which event put something in force: its index, -1 when none has, and which of its kind it was, counted from 1.
 type Mark struct {
 	Digest   string
+	Scope    string // of settings
 	Revision int64
 	Index    int64
 }
@@ -33,17 +38,21 @@ type Service struct {
 	attested map[string]contracts.Attestation // by digest
 }
 
-// Bundle is a bundle in force.
+// Bundle is a bundle, as the last event about it left it.
 type Bundle struct {
+	Name   string
 	Digest string
 	Signer string // "" when unsigned
-	Index  int64
+	Scope  string // store.TenantScope, or "" for the installation's baseline
+	Author string // who pushed this digest first; "" for the baseline
+	Index  int64  // of the event
+	Time   time.Time
 }
 
 // Fold returns the state after the events, which are one tenant's, in log order, from the first on.
 func Fold(events []store.Event) *State {
 	none := Mark{Index: -1}
-	s := &State{Services: map[string]Service{}, Bundles: map[string]Bundle{}, Snapshot: none, Attestations: none, Settings: none, LastIndex: -1}
+	s := &State{Services: map[string]Service{}, Bundles: map[string]Bundle{}, Shadows: map[string]Bundle{}, Pushed: map[string]Bundle{}, Snapshot: none, Attestations: none, Settings: none, LastIndex: -1}
 	for i := range events {
 		s.Apply(&events[i])
 	}
@@ -56,11 +65,21 @@ func (s *State) Apply(e *store.Event) {
 	switch e.Kind {
 	case store.Settings:
 		s.Settings.move(e)
-		s.Settings.Digest = e.Digest
+		s.Settings.Digest, s.Settings.Scope = e.Digest, e.Scope
 	case store.Activated:
-		s.Bundles[e.Subject] = Bundle{Digest: e.Digest, Signer: e.Signer, Index: e.Index}
+		s.Bundles[e.Subject] = s.bundle(e)
 	case store.Deactivated:
 		delete(s.Bundles, e.Subject)
+	case store.Shadowed:
+		s.Shadows[e.Subject] = s.bundle(e)
+	case store.Unshadowed:
+		delete(s.Shadows, e.Subject)
+	case store.Pushed:
+		b := s.bundle(e)
+		if b.Author == "" {
+			b.Author = e.Actor
+		}
+		s.Pushed[e.Digest] = b
 	case store.Attested:
 		s.Attestations.move(e)
 		s.attest(e)
@@ -68,6 +87,10 @@ func (s *State) Apply(e *store.Event) {
 		s.Snapshot.move(e)
 		s.applyService(e)
 	}
+}
+
+func (s *State) bundle(e *store.Event) Bundle {
+	return Bundle{Name: e.Subject, Digest: e.Digest, Signer: e.Signer, Scope: e.Scope, Author: s.Pushed[e.Digest].Author, Index: e.Index, Time: e.Time}
 }
 
 func (m *Mark) move(e *store.Event) {

@@ -96,7 +96,7 @@ func TestFoldMarks(t *testing.T) {
 		{Index: 8, Kind: store.Attested, Subject: "s", Digest: "A", Level: "audited"},
 		{Index: 9, Kind: store.Activated, Subject: "gdpr", Digest: "H", Signer: "l"},
 		{Index: 11, Kind: store.Registered, Subject: "t", Digest: "B"},
-		{Index: 12, Kind: store.Settings, Digest: "T"},
+		{Index: 12, Kind: store.Settings, Digest: "T", Scope: store.TenantScope},
 		{Index: 13, Kind: store.Deactivated, Subject: "spend"},
 	}
 	s := ledger.Fold(nil)
@@ -104,17 +104,51 @@ func TestFoldMarks(t *testing.T) {
 		t.Errorf("of nothing: %+v", s)
 	}
 	s = ledger.Fold(events)
-	if s.Snapshot != (ledger.Mark{Revision: 2, Index: 11}) || s.Attestations != (ledger.Mark{Revision: 1, Index: 8}) || s.Settings != (ledger.Mark{Digest: "T", Revision: 2, Index: 12}) || s.LastIndex != 13 {
+	if s.Snapshot != (ledger.Mark{Revision: 2, Index: 11}) || s.Attestations != (ledger.Mark{Revision: 1, Index: 8}) || s.Settings != (ledger.Mark{Digest: "T", Scope: store.TenantScope, Revision: 2, Index: 12}) || s.LastIndex != 13 {
 		t.Errorf("marks: %+v", s)
 	}
-	if want := map[string]ledger.Bundle{"gdpr": {Digest: "H", Signer: "l", Index: 9}}; !reflect.DeepEqual(s.Bundles, want) {
+	if want := map[string]ledger.Bundle{"gdpr": {Name: "gdpr", Digest: "H", Signer: "l", Index: 9}}; !reflect.DeepEqual(s.Bundles, want) {
 		t.Errorf("bundles: %v", s.Bundles)
+	}
+}
+
+func TestFoldBundles(t *testing.T) {
+	of := func(kind store.EventKind, digest, actor string) store.Event {
+		return store.Event{Kind: kind, Subject: "gdpr", Digest: digest, Signer: "key of " + actor, Scope: store.TenantScope, Actor: actor, Time: epoch}
+	}
+	type bundles = map[string]ledger.Bundle
+	bundle := func(digest, by, author string, index int64) ledger.Bundle {
+		return ledger.Bundle{Name: "gdpr", Digest: digest, Signer: "key of " + by, Scope: store.TenantScope, Author: author, Index: index, Time: epoch}
+	}
+	for name, test := range map[string]struct {
+		events                    []store.Event
+		inForce, shadowed, pushed bundles
+	}{
+		"nothing": {nil, bundles{}, bundles{}, bundles{}},
+		"pushed":  {[]store.Event{of(store.Pushed, "A", "ann")}, bundles{}, bundles{}, bundles{"A": bundle("A", "ann", "ann", 0)}},
+		"pushed again by somebody else, the author stays": {[]store.Event{of(store.Pushed, "A", "ann"), of(store.Pushed, "A", "bob")}, bundles{}, bundles{}, bundles{"A": bundle("A", "bob", "ann", 1)}},
+		"activated":                        {[]store.Event{of(store.Pushed, "A", "ann"), of(store.Activated, "A", "eve")}, bundles{"gdpr": bundle("A", "eve", "ann", 1)}, bundles{}, bundles{"A": bundle("A", "ann", "ann", 0)}},
+		"another version":                  {[]store.Event{of(store.Activated, "A", "eve"), of(store.Activated, "B", "eve")}, bundles{"gdpr": bundle("B", "eve", "", 1)}, bundles{}, bundles{}},
+		"deactivated":                      {[]store.Event{of(store.Activated, "A", "eve"), of(store.Deactivated, "A", "eve")}, bundles{}, bundles{}, bundles{}},
+		"shadowed beside the one in force": {[]store.Event{of(store.Activated, "A", "eve"), of(store.Shadowed, "B", "eve")}, bundles{"gdpr": bundle("A", "eve", "", 0)}, bundles{"gdpr": bundle("B", "eve", "", 1)}, bundles{}},
+		"no longer shadowed":               {[]store.Event{of(store.Shadowed, "B", "eve"), of(store.Unshadowed, "B", "eve")}, bundles{}, bundles{}, bundles{}},
+	} {
+		for i := range test.events {
+			test.events[i].Index = int64(i)
+		}
+		s := ledger.Fold(test.events)
+		if !reflect.DeepEqual(s.Bundles, test.inForce) || !reflect.DeepEqual(s.Shadows, test.shadowed) || !reflect.DeepEqual(s.Pushed, test.pushed) {
+			t.Errorf("%s:\n in force %v\n shadowed %v\n pushed %v", name, s.Bundles, s.Shadows, s.Pushed)
+		}
+		if s.Snapshot.Revision != 0 || s.Settings.Revision != 0 {
+			t.Errorf("%s: a bundle moved the marks of something else: %+v", name, s)
+		}
 	}
 }
 
 // TestFoldInParts folds any events at once and in two parts, and both at another index: only the order matters.
 func TestFoldInParts(t *testing.T) {
-	kinds := []store.EventKind{store.Registered, store.Approved, store.Removed, store.Attested, store.Granted, store.Revoked, store.Settings, store.Activated, store.Deactivated}
+	kinds := []store.EventKind{store.Registered, store.Approved, store.Removed, store.Attested, store.Granted, store.Revoked, store.Settings, store.Activated, store.Deactivated, store.Pushed, store.Shadowed, store.Unshadowed}
 	rapid.Check(t, func(t *rapid.T) {
 		events := rapid.SliceOf(rapid.Custom(func(t *rapid.T) store.Event {
 			return store.Event{

@@ -63,7 +63,13 @@ const (
 	Settings    EventKind = "settings"    // operational settings were put in force
 	Activated   EventKind = "activated"   // a bundle was put in force
 	Deactivated EventKind = "deactivated" // a bundle was taken out of force
+	Pushed      EventKind = "pushed"      // a bundle was handed in, to be put in force or beside it
+	Shadowed    EventKind = "shadowed"    // a bundle is evaluated beside those in force
+	Unshadowed  EventKind = "unshadowed"  // and no longer
 )
+
+// TenantScope is the scope of what a tenant's own people put there. What the configuration of the installation put there has none.
+const TenantScope = "tenant"
 
 // Event is an entry that changes what is in force for the tenant: services, attestations, settings, bundles. It names no other tenant.
 type Event struct {
@@ -75,6 +81,7 @@ type Event struct {
 	Level   string // of an attestation
 	Pending bool   // a registration that awaits its approval
 	Signer  string // the id of the key that signed a bundle; "" when unsigned
+	Scope   string // of settings and bundles: TenantScope, or "" for the configuration
 	Actor   string
 	Reason  string
 	Time    time.Time

@@ -14,7 +14,7 @@ import (
 
 // TestCheck changes a store behind its back, in each of the ways that a start must notice.
 func TestCheck(t *testing.T) {
-	const event = "INSERT INTO events SELECT tenant, %, kind, subject, digest, level, pending, signer, actor, reason, time FROM events WHERE idx = 1"
+	const event = "INSERT INTO events SELECT tenant, %, kind, subject, digest, level, pending, signer, actor, reason, time, scope FROM events WHERE idx = 1"
 	tests := map[string]struct{ statement, says string }{
 		"untouched":                       {"SELECT 1", ""},
 		"a larger size":                   {"UPDATE logs SET size = 100", "its size is 100"},

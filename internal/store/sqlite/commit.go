@@ -167,8 +167,8 @@ func (w *writer) decisions(ctx context.Context, b *store.Batch) error {
 func (w *writer) events(ctx context.Context, b *store.Batch) error {
 	for i := range b.Events {
 		e := &b.Events[i]
-		_, err := w.exec(ctx, "INSERT INTO events (tenant, idx, kind, subject, digest, level, pending, signer, actor, reason, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			e.Tenant, e.Index, string(e.Kind), e.Subject, e.Digest, e.Level, e.Pending, e.Signer, e.Actor, e.Reason, millis(e.Time))
+		_, err := w.exec(ctx, "INSERT INTO events (tenant, idx, kind, subject, digest, level, pending, signer, scope, actor, reason, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			e.Tenant, e.Index, string(e.Kind), e.Subject, e.Digest, e.Level, e.Pending, e.Signer, e.Scope, e.Actor, e.Reason, millis(e.Time))
 		if err != nil {
 			return err
 		}

@@ -5,12 +5,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pressly/goose/v3"
 	"github.com/smarthausgroup/caio/internal/store"
 )
 
@@ -185,4 +189,45 @@ func read(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// TestEarlierSchema opens a store of before a release that added columns: what it holds is as it was.
+func TestEarlierSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caio.db")
+	db, err := sql.Open(driverName, dataSource(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(context.Background(), 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"INSERT INTO logs VALUES ('a', 'o', 1)", "INSERT INTO entries VALUES ('a', 0, 'typ', 'leaf', NULL)",
+		"INSERT INTO events VALUES ('a', 0, 'activated', 'gdpr', 'd', '', 0, 'k', 'caio', 'configuration', 5)",
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	events, err := s.Events(context.Background(), "a", 0, 9)
+	want := []store.Event{{Tenant: "a", Kind: store.Activated, Subject: "gdpr", Digest: "d", Signer: "k", Actor: "caio", Reason: "configuration", Time: time.UnixMilli(5).UTC()}}
+	if err != nil || !reflect.DeepEqual(events, want) {
+		t.Errorf("%+v, %v", events, err)
+	}
 }

@@ -108,11 +108,11 @@ func (s *Store) Disclosures(ctx context.Context, tenant, id string) ([]byte, err
 func (s *Store) Events(ctx context.Context, tenant string, from, to int64) ([]store.Event, error) {
 	scan := func(row *sql.Rows, v *store.Event) error {
 		var time int64
-		err := row.Scan(&v.Tenant, &v.Index, &v.Kind, &v.Subject, &v.Digest, &v.Level, &v.Pending, &v.Signer, &v.Actor, &v.Reason, &time)
+		err := row.Scan(&v.Tenant, &v.Index, &v.Kind, &v.Subject, &v.Digest, &v.Level, &v.Pending, &v.Signer, &v.Scope, &v.Actor, &v.Reason, &time)
 		v.Time = moment(time)
 		return err
 	}
-	return list(ctx, s.reads, scan, "SELECT tenant, idx, kind, subject, digest, level, pending, signer, actor, reason, time FROM events WHERE tenant = ? AND idx >= ? AND idx < ? ORDER BY idx", tenant, from, to)
+	return list(ctx, s.reads, scan, "SELECT tenant, idx, kind, subject, digest, level, pending, signer, scope, actor, reason, time FROM events WHERE tenant = ? AND idx >= ? AND idx < ? ORDER BY idx", tenant, from, to)
 }
 
 // Blob implements [store.Reader].

@@ -92,7 +92,7 @@ func everything(tenant string) *store.Batch {
 		}},
 		Events: []store.Event{
 			{Tenant: tenant, Index: 1, Kind: store.Registered, Subject: "s", Digest: "d", Pending: true, Actor: "a", Reason: "r", Time: epoch.Add(time.Millisecond)},
-			{Tenant: tenant, Index: 2, Kind: store.Activated, Subject: "gdpr", Digest: "e", Level: "l", Signer: "k", Actor: "a", Reason: "r", Time: epoch},
+			{Tenant: tenant, Index: 2, Kind: store.Activated, Subject: "gdpr", Digest: "e", Level: "l", Signer: "k", Scope: store.TenantScope, Actor: "a", Reason: "r", Time: epoch},
 		},
 		Blobs: []store.Blob{{Tenant: tenant, Digest: "d", Kind: "contract", Bytes: []byte("contract of " + tenant)}, {Tenant: tenant, Digest: "empty", Kind: "source", Bytes: []byte{}}},
 		Attempts: []store.Attempt{{
