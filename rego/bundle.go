@@ -48,7 +48,7 @@ type Bundle struct {
 	Signatures []byte   // .signatures.json, nil without one
 }
 
-// ReadFS reads a bundle from a directory, every regular file of it but for what lives beside a bundle in a repository: hidden folders, and Go sources, which may embed it. Symbolic links and the like are refused.
+// ReadFS reads a bundle from a directory, every regular file of it but for what lives beside a bundle in a repository: hidden folders and files, and Go sources, which may embed it. Symbolic links and the like are refused.
 func ReadFS(name string, fsys fs.FS) (*Bundle, contracts.Diagnostics) {
 	p := packing{bundle: name}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -57,7 +57,7 @@ func ReadFS(name string, fsys fs.FS) (*Bundle, contracts.Diagnostics) {
 			return err
 		case entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
-		case entry.IsDir() || path.Ext(name) == ".go":
+		case entry.IsDir() || path.Ext(name) == ".go" || beside(name):
 			return nil
 		}
 		if !entry.Type().IsRegular() {
@@ -72,6 +72,13 @@ func ReadFS(name string, fsys fs.FS) (*Bundle, contracts.Diagnostics) {
 		return p.add(name, file)
 	})
 	return p.finish(err)
+}
+
+// beside reports whether a file is the repository's, as .gitignore is: hidden, and neither a policy nor one of the names of OPA's format, nor nearly one.
+func beside(name string) bool {
+	base := path.Base(name)
+	mistaken, _ := stray(name)
+	return strings.HasPrefix(base, ".") && base != manifestFile && base != signaturesFile && path.Ext(base) != ".rego" && mistaken == ""
 }
 
 // packing collects the files of one bundle. Whatever is at fault is collected too.

@@ -21,9 +21,10 @@ const settingsPath = "caio/settings"
 
 var dataFiles = []string{"data.json", "data.yaml", "data.yml"}
 
-// dataSchema is the schema.json of one bundle.
+// dataSchema is the schema of one bundle's data.
 type dataSchema struct {
 	schema
+	bundle   *Bundle
 	file     string
 	compiled *jsonschema.Schema
 }
@@ -37,7 +38,7 @@ func (c *compilation) readData(o Options) {
 			switch {
 			case slices.Contains(dataFiles, base):
 				c.readDataFile(b, file, strings.TrimSuffix(folder, "/"))
-			case file.Path == schemaFile:
+			case file.Path == schemaFile, file.Path == manifestFile:
 				c.readSchema(b, file)
 			}
 		}
@@ -63,19 +64,22 @@ func (c *compilation) readDataFile(b *Bundle, file File, folder string) {
 		return
 	}
 	c.mergeFile(b, node, folder)
-	if pack, ok := packOf(folder); ok {
-		c.mergeFile(b, node, settingsPath+"/"+pack)
-	}
+	c.mergeDefaults(b, node, folder)
 }
 
-// packOf returns the name of the pack whose folder this is, <family>/<pack>. The data of a pack is the default of its settings too, which the tenant's are merged over.
-func packOf(folder string) (string, bool) {
-	family, pack, _ := strings.Cut(folder, "/")
-	switch contracts.Family(family) {
-	case contracts.StageSafety, contracts.StagePolicy, contracts.StageTraits:
-		return pack, pack != "" && !strings.Contains(pack, "/")
+// mergeDefaults adds the data of packs, which stands at <family>/<pack>, to the settings too: it is their default, which the tenant's are merged over. Which file it is written in does not matter: `opa build` writes all data into one.
+func (c *compilation) mergeDefaults(b *Bundle, node *source.Node, at string) {
+	family, pack, _ := strings.Cut(at, "/")
+	switch {
+	case node.Kind != source.Map || at != "" && !slices.Contains(families, contracts.Family(family)):
+	case pack != "":
+		c.mergeFile(b, node, settingsPath+"/"+pack)
+	default:
+		for i := range node.Children {
+			child := &node.Children[i]
+			c.mergeDefaults(b, child, path.Join(at, child.Key))
+		}
 	}
-	return "", false
 }
 
 // mergeFile adds the map of a data file to the data, at its folder.
@@ -161,15 +165,28 @@ func plain(v any) any {
 	return v
 }
 
-// readSchema reads the JSON Schema that covers a bundle's references to data.
+// schemaInManifest is where a manifest may hold the bundle's schema: `opa build` keeps the manifest, and leaves schema.json out.
+const schemaInManifest = "/metadata/schema"
+
+// readSchema reads the JSON Schema that covers a bundle's references to data, from schema.json or from the manifest.
 func (c *compilation) readSchema(b *Bundle, file File) {
 	name := place(b.Name, file.Path)
 	node, faults := source.ParseJSON(name, file.Text, MaxBundleBytes)
+	if file.Path == manifestFile && node != nil {
+		var has bool
+		if node, has = node.Find(schemaInManifest); !has {
+			return
+		}
+	}
 	c.faults = append(c.faults, faults...)
 	if node == nil {
 		return
 	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(file.Text))
+	if n := len(c.schemas); n > 0 && c.schemas[n-1].bundle == b {
+		node.Fault(&c.faults, "schema", "the bundle has a schema in %s too", c.schemas[n-1].file)
+		return
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(node.JSON()))
 	if err == nil {
 		compiler := jsonschema.NewCompiler()
 		compiler.DefaultDraft(jsonschema.Draft2020)
@@ -177,7 +194,7 @@ func (c *compilation) readSchema(b *Bundle, file File) {
 		if err = compiler.AddResource(schemaURL, document); err == nil {
 			var compiled *jsonschema.Schema
 			if compiled, err = compiler.Compile(schemaURL); err == nil {
-				c.schemas = append(c.schemas, dataSchema{newSchema(document), name, compiled})
+				c.schemas = append(c.schemas, dataSchema{newSchema(document), b, name, compiled})
 				return
 			}
 		}
