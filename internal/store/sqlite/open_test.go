@@ -210,7 +210,7 @@ func TestEarlierSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, statement := range []string{
-		"INSERT INTO logs VALUES ('a', 'o', 1)", "INSERT INTO entries VALUES ('a', 0, 'typ', 'leaf', NULL)",
+		"INSERT INTO logs VALUES ('a', 'o', 1)", "INSERT INTO entries VALUES ('a', 0, 'typ', x'00', NULL)",
 		"INSERT INTO events VALUES ('a', 0, 'activated', 'gdpr', 'd', '', 0, 'k', 'caio', 'configuration', 5)",
 	} {
 		if _, err := db.Exec(statement); err != nil {
