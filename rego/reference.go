@@ -305,7 +305,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, spare int, 
 		}
 	}
 	if nearest < 0 {
-		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), "Describe it, with `required`, in a schema.json at the bundle's root.")
+		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), "Describe it, with `required`, in a schema.json at the bundle's root, or, for `opa build`, as metadata.schema of its manifest.")
 		return
 	}
 	detail := fmt.Sprintf("%s (%s describes %v)", suggestion(ref[deepest], k.schemas[nearest].schema, ref[:deepest]), k.schemas[nearest].file, ref[:deepest])
