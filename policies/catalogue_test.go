@@ -100,3 +100,18 @@ func TestDefaultsRefuseASearchForAPerson(t *testing.T) {
 		}
 	}
 }
+
+// Who asks to be served quickly, or surely, still gets what the catalogue has for it; images take too long for all of its services.
+func TestDefaultPrioritiesLeaveTheCatalogueUsable(t *testing.T) {
+	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
+		for _, profile := range []string{"realtime", "assurance"} {
+			want := verify.Routed
+			if kind == "image" && profile == "realtime" {
+				want = verify.Denied
+			}
+			if d := decide(t, `{"intent": {"type": "`+kind+`"}, "profile": "`+profile+`"}`); d.Outcome != want {
+				t.Errorf("%s, %s: %s %+v", kind, profile, d.Outcome, d.Candidates)
+			}
+		}
+	}
+}

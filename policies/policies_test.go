@@ -73,6 +73,7 @@ func TestConstraints(t *testing.T) {
 		"safety ACTION-HUMAN", "safety ACTION-INTENT", "safety ACTION-TOOL",
 		"traits CONFIDENTIAL-LOCALITY", "traits CONFIDENTIAL-ROUTE",
 		"policy GDPR-28-3-A", "policy GDPR-44", "policy GDPR-5-1-B", "policy GDPR-5-1-C", "policy GDPR-9",
+		"policy SERVICE-AVAILABILITY", "policy SERVICE-LATENCY", "policy SERVICE-PROMISE",
 		"policy SPEND-BUDGET", "policy SPEND-ESTIMATE", "policy SPEND-INTENT", "policy SPEND-ROLE", "policy SPEND-TENANT",
 		"policy VENDOR-APPROVED", "policy VENDOR-ATTESTATION", "policy VENDOR-CERTIFIED",
 	}
@@ -117,6 +118,9 @@ func TestSettings(t *testing.T) {
 		"no such level":      {setting("vendors", map[string]any{"min_attestation": "trusted"}), "min_attestation"},
 		"half a purpose":     {setting("gdpr", map[string]any{"purposes": map[string]any{"care": map[string]any{"intents": []any{"chat"}}}}), "labels"},
 		"half a micro":       {setting("spend", map[string]any{"default_micro_usd": contracts.Decimal(500_000)}), "default_micro_usd"},
+		"no bound":           {setting("service_level", map[string]any{"priorities": map[string]any{"realtime": map[string]any{"max_latency_ms": nil}}}), ""},
+		"half a priority":    {setting("service_level", map[string]any{"priorities": map[string]any{"voice": map[string]any{"intents": []any{"voice"}}}}), "min_availability"},
+		"no such profile":    {setting("service_level", map[string]any{"priorities": map[string]any{"realtime": map[string]any{"profiles": []any{"fast"}}}}), "profiles"},
 		"below nothing":      {setting("spend", map[string]any{"by_role": map[string]any{"x": contracts.Decimal(-1_000_000)}}), "x"},
 		"above 1":            {setting("confidential", map[string]any{"levels": []any{map[string]any{"from": contracts.Decimal(2_000_000), "localities": []any{}, "routes": []any{}}}}), "from"},
 	} {
