@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/source"
 	"golang.org/x/text/language"
@@ -29,8 +30,17 @@ type dataSchema struct {
 	compiled *jsonschema.Schema
 }
 
-// readData merges the data of every bundle and the options, and reads every schema.
+// readData merges the data of every bundle and the options, and holds it to every schema.
 func (c *compilation) readData(o Options) {
+	c.readDefaults()
+	c.merge(o)
+	for _, s := range c.schemas {
+		c.faults = append(c.faults, s.breaches(c.data)...)
+	}
+}
+
+// readDefaults merges the data of every bundle, and reads every schema.
+func (c *compilation) readDefaults() {
 	c.data = map[string]any{}
 	for _, b := range c.bundles {
 		for _, file := range b.Files {
@@ -43,12 +53,13 @@ func (c *compilation) readData(o Options) {
 			}
 		}
 	}
+}
+
+// merge puts the options over the data.
+func (c *compilation) merge(o Options) {
 	overlay(c.data, plain(o.Data).(map[string]any))
 	if len(o.Settings) > 0 {
 		overlay(c.data, map[string]any{"caio": map[string]any{"settings": plain(o.Settings)}})
-	}
-	for _, s := range c.schemas {
-		c.validateData(s)
 	}
 }
 
@@ -188,18 +199,24 @@ func (c *compilation) readSchema(b *Bundle, file File) {
 	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(node.JSON()))
 	if err == nil {
-		compiler := jsonschema.NewCompiler()
-		compiler.DefaultDraft(jsonschema.Draft2020)
-		compiler.UseLoader(noLoader{})
-		if err = compiler.AddResource(schemaURL, document); err == nil {
-			var compiled *jsonschema.Schema
-			if compiled, err = compiler.Compile(schemaURL); err == nil {
-				c.schemas = append(c.schemas, dataSchema{newSchema(document), b, name, compiled})
-				return
-			}
+		s := dataSchema{schema: newSchema(document), bundle: b, file: name}
+		if s.compiled, err = compileSchema(document); err == nil {
+			c.schemas = append(c.schemas, s)
+			return
 		}
 	}
 	node.Fault(&c.faults, "schema", "the schema can't be used: %v", err)
+}
+
+// compileSchema makes a schema usable that was read as jsonschema.UnmarshalJSON reads it.
+func compileSchema(document any) (*jsonschema.Schema, error) {
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	compiler.UseLoader(noLoader{})
+	if err := compiler.AddResource(schemaURL, document); err != nil {
+		return nil, err
+	}
+	return compiler.Compile(schemaURL)
 }
 
 const schemaURL = "caio:schema.json"
@@ -211,28 +228,29 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, errors.New("a schema refers to itself only, and not to " + url)
 }
 
-// validateData holds the data in force to a bundle's schema.
-func (c *compilation) validateData(s dataSchema) {
-	text, err := json.Marshal(c.data)
+// breaches are the ways in which data does not satisfy the schema.
+func (s dataSchema) breaches(data any) (faults contracts.Diagnostics) {
+	text, err := json.Marshal(data)
 	if err != nil {
-		c.faults.Errorf("settings", "", contracts.Position{File: s.file}, "the settings and data have no JSON form: %v", err)
-		return
+		faults.Errorf(codeSettings, "", contracts.Position{File: s.file}, "the settings and data have no JSON form: %v", err)
+		return faults
 	}
 	instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		c.faults.Errorf("settings", "", contracts.Position{File: s.file}, "the settings and data can't be read: %v", err)
-		return
+		faults.Errorf(codeSettings, "", contracts.Position{File: s.file}, "the settings and data can't be read: %v", err)
+		return faults
 	}
 	var invalid *jsonschema.ValidationError
 	if err := s.compiled.Validate(instance); errors.As(err, &invalid) {
-		c.violations(s, invalid)
+		s.breach(&faults, invalid)
 	}
+	return faults
 }
 
-// violations reports each leaf of a validation's error.
-func (c *compilation) violations(s dataSchema, invalid *jsonschema.ValidationError) {
+// breach reports each leaf of a validation's error; of keys that the schema does not have, each one.
+func (s dataSchema) breach(faults *contracts.Diagnostics, invalid *jsonschema.ValidationError) {
 	for _, cause := range invalid.Causes {
-		c.violations(s, cause)
+		s.breach(faults, cause)
 	}
 	if len(invalid.Causes) > 0 {
 		return
@@ -241,6 +259,17 @@ func (c *compilation) violations(s dataSchema, invalid *jsonschema.ValidationErr
 	for _, step := range invalid.InstanceLocation {
 		pointer += "/" + source.Escape(step)
 	}
+	if others, ok := invalid.ErrorKind.(*kind.AdditionalProperties); ok {
+		_, fragment, _ := strings.Cut(invalid.SchemaURL, "#")
+		known := s.resolve(fragment).keys()
+		for _, name := range slices.Sorted(slices.Values(others.Properties)) {
+			*faults = append(*faults, unknownSetting(name, known, pointer, s.file))
+		}
+		return
+	}
 	reason := invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	c.faults.Errorf("settings", pointer, contracts.Position{File: s.file}, "data does not satisfy the bundle's schema: %s", reason)
+	if s.bundle != nil {
+		reason = "data does not satisfy the bundle's schema: " + reason
+	}
+	faults.Errorf(codeSettings, pointer, contracts.Position{File: s.file}, "%s", reason)
 }
