@@ -73,7 +73,7 @@ var settingsCases = map[string]struct {
 	"a tree":                    {`{"quota": {"tree": {"a": {"b": {}}}}}`, nil},
 	"a branch of text":          {`{"quota": {"tree": {"a": {"b": "c"}}}}`, []string{"settings /quota/tree/a/b got string, want object"}},
 	"a pack misspelt":           {`{"gdrp": {"regions": []}}`, []string{`unknown-setting /gdrp did you mean "gdpr"?`}},
-	"no such pack":              {`{"telescope": 1}`, []string{`unknown-setting /telescope there are: actions, confidential, `}},
+	"no such pack":              {`{"telescope": 1}`, []string{`unknown-setting /telescope there are: actions, `}},
 	"a setting misspelt":        {`{"gdpr": {"region": [], "purpose": {}}}`, []string{`unknown-setting /gdpr/purpose did you mean "purposes"?`, `unknown-setting /gdpr/region did you mean "regions"?`}},
 	"a setting of core":         {`{"core": {"label": []}}`, []string{`unknown-setting /core/label did you mean "labels"?`}},
 	"a text for a list":         {`{"gdpr": {"regions": "eu"}}`, []string{"settings /gdpr/regions got string, want array"}},
