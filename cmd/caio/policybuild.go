@@ -22,8 +22,11 @@ func newPolicyBuild(o *options) *cobra.Command {
 The same sources give the same bytes, and the digest is that of the folder. Without a key the bundle is unsigned, also where the folder holds a signature.
 With one, the bundle holds a .signatures.json by that key (Ed25519, algorithm EdDSA), under the name that --key-id gives it: the ID of policy_keys and of --policy-key.
 
+With --without-tests the bundle is one that "opa eval" and "opa run" load as it is, and that decides there as here: tests and scenarios are left out, and all data is in one file, with the settings' defaults where the rules read them.
+A server that activates bundles over its API wants the tests, and takes the other form.
+
 Exit 1 if the bundle has a fault; nothing is written then.`,
-		Example: "  caio policy build policies -o bundle.tar.gz\n  caio policy build policies -o bundle.tar.gz --signing-key release.pem --key-id release",
+		Example: "  caio policy build policies -o bundle.tar.gz\n  caio policy build policies -o bundle.tar.gz --signing-key release.pem --key-id release\n  caio policy build policies -o plain.tar.gz --without-tests",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return b.run(o, cmd, args[0])
@@ -33,11 +36,15 @@ Exit 1 if the bundle has a fault; nothing is written then.`,
 	flags.StringVarP(&b.output, "output", "o", "bundle.tar.gz", "`FILE` to write")
 	flags.StringVar(&b.keyFile, "signing-key", "", "private key `FILE` to sign with, as `caio key generate` makes it")
 	flags.StringVar(&b.kid, "key-id", "", "`ID` that verifiers know the key by")
+	flags.BoolVar(&b.untested, "without-tests", false, "leave tests and scenarios out, for plain OPA")
 	cmd.MarkFlagsRequiredTogether("signing-key", "key-id")
 	return cmd
 }
 
-type policyBuild struct{ output, keyFile, kid string }
+type policyBuild struct {
+	output, keyFile, kid string
+	untested             bool
+}
 
 // built is what is told of a bundle.
 type built struct {
@@ -60,17 +67,11 @@ func (b *policyBuild) run(o *options, cmd *cobra.Command, dir string) error {
 			return err
 		}
 	}
-	bundles, constraints, diagnostics, err := checkBundles(dir)
+	bundle, err := b.checked(o, cmd, dir)
 	if err != nil {
 		return err
 	}
-	if o.diagnose(cmd, diagnostics) {
-		return no()
-	}
-	if len(constraints) == 0 {
-		return errNoConstraint()
-	}
-	packed, err := packBundle(bundles[0], b.kid, private)
+	packed, err := packBundle(bundle, b.kid, private)
 	if err != nil {
 		return not("%w", err)
 	}
@@ -81,7 +82,33 @@ func (b *policyBuild) run(o *options, cmd *cobra.Command, dir string) error {
 	if b.kid != "" {
 		signed = "signed by " + b.kid
 	}
-	return o.tell(cmd, built{b.output, bundles[0].Digest, len(packed), b.kid}, "%s\ndigest %s\n%d bytes, %s", b.output, bundles[0].Digest, len(packed), signed)
+	return o.tell(cmd, built{b.output, bundle.Digest, len(packed), b.kid}, "%s\ndigest %s\n%d bytes, %s", b.output, bundle.Digest, len(packed), signed)
+}
+
+// checked is the bundle to pack, which has no fault in the form that it is packed in.
+func (b *policyBuild) checked(o *options, cmd *cobra.Command, dir string) (*rego.Bundle, error) {
+	bundles, constraints, diagnostics, err := checkBundles(dir)
+	if err != nil {
+		return nil, err
+	}
+	if o.diagnose(cmd, diagnostics) {
+		return nil, no()
+	}
+	if len(constraints) == 0 {
+		return nil, errNoConstraint()
+	}
+	if !b.untested {
+		return bundles[0], nil
+	}
+	stripped, diagnostics := rego.WithoutTests(bundles[0])
+	if stripped != nil {
+		_, diagnostics = rego.Compile([]*rego.Bundle{stripped}, rego.Options{})
+	}
+	if diagnostics.HasErrors() {
+		o.diagnose(cmd, diagnostics)
+		return nil, not("the bundle has these faults without its tests, and none with them")
+	}
+	return stripped, nil
 }
 
 // packBundle signs a bundle if there is a key, packs it, and reads it back as those who use it will.
@@ -115,10 +142,18 @@ func packBundle(bundle *rego.Bundle, kid string, private ed25519.PrivateKey) ([]
 	return packed.Bytes(), nil
 }
 
-// inside reports whether a file, which need not be there yet, is in a folder or below it.
+// inside reports whether a file, which need not be there yet, is in a folder or below it, and not hidden there: hidden files and those of hidden folders are not a bundle's.
 func inside(dir, file string) bool {
 	relative, err := filepath.Rel(resolved(dir), filepath.Join(resolved(filepath.Dir(file)), filepath.Base(file)))
-	return err == nil && relative != ".." && !strings.HasPrefix(relative, ".."+string(filepath.Separator)) && relative != "."
+	if err != nil || relative == "." {
+		return false
+	}
+	for step := range strings.SplitSeq(filepath.ToSlash(relative), "/") {
+		if strings.HasPrefix(step, ".") {
+			return false
+		}
+	}
+	return true
 }
 
 // resolved is the absolute path without symbolic links, as far as it can be told.

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/loader"
+	oparego "github.com/open-policy-agent/opa/v1/rego"
 )
 
 // TestBuiltBundlesAreReadByOPA builds the packs, and a copy of them with other times, and has OPA verify what comes out.
@@ -47,6 +51,33 @@ func TestBuiltBundlesAreReadByOPA(t *testing.T) {
 	mustRun(t, "key", "generate", other)
 	if _, err := bundle.NewReader(bytes.NewReader(texts[0])).WithBundleVerificationConfig(keys(mustRun(t, "key", "public", other))).Read(); err == nil {
 		t.Error("OPA took the signature for that of another key")
+	}
+}
+
+// TestOPAEvaluatesPlainBundles has OPA verify and load the packs without their tests, as it does with `opa run --bundle`, and find what they find here.
+func TestOPAEvaluatesPlainBundles(t *testing.T) {
+	dir := t.TempDir()
+	key, out := filepath.Join(dir, "release.pem"), filepath.Join(dir, "plain.tar.gz")
+	mustRun(t, "key", "generate", key)
+	mustRun(t, "policy", "build", "../../policies", "-o", out, "--without-tests", "--signing-key", key, "--key-id", "release")
+	public := mustRun(t, "key", "public", key)
+	config := bundle.NewVerificationConfig(map[string]*bundle.KeyConfig{"release": {Key: public, Algorithm: "EdDSA"}}, "", "", nil)
+	loaded, err := loader.NewFileLoader().WithBundleVerificationConfig(config).AsBundle(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range loaded.Modules {
+		if strings.HasSuffix(module.Path, "_test.rego") {
+			t.Errorf("%s is a test", module.Path)
+		}
+	}
+	input := map[string]any{
+		"request": map[string]any{"data": map[string]any{"labels": []any{"pii"}}},
+		"service": map[string]any{"id": "far", "privacy": map[string]any{"regions": []any{"us"}}},
+	}
+	result, err := oparego.New(oparego.ParsedBundle("plain", loaded), oparego.Query(`data.caio.policy.gdpr.violation["GDPR-44"]`), oparego.Input(input)).Eval(t.Context())
+	if err != nil || len(result) != 1 || !strings.Contains(fmt.Sprint(result[0].Expressions[0].Value), "far") {
+		t.Errorf("OPA finds %v, %v", result, err)
 	}
 }
 
