@@ -15,7 +15,7 @@ import (
 // Health is whether the server can do its work, and which part can't.
 type Health struct {
 	Status string            `json:"status" jsonschema:"enum=ok,enum=failing"`
-	Parts  map[string]string `json:"parts"` // part -> ok, or what is wrong
+	Parts  map[string]string `json:"parts"` // part -> ok, or what is wrong; policies that don't fit together stop their own tenant, and the server is ok
 }
 
 func (s *Server) getLive(c *call) error {
@@ -24,7 +24,7 @@ func (s *Server) getLive(c *call) error {
 
 // getReady says whether requests should be sent here.
 func (s *Server) getReady(c *call) error {
-	h := Health{Status: "ok", Parts: map[string]string{"server": "ok", "store": "ok", "registry": "ok"}}
+	h := Health{Status: "ok", Parts: map[string]string{"server": "ok", "store": "ok", "registry": "ok", "policies": "ok"}}
 	ctx, cancel := context.WithTimeout(c.ctx(), time.Second)
 	defer cancel()
 	if _, err := s.ledger.PublicKeys(ctx); err != nil {
@@ -32,18 +32,26 @@ func (s *Server) getReady(c *call) error {
 	} else if s.writable(ctx) != nil {
 		h.Parts["store"] = "can't be written"
 	}
+	unfit := 0
 	s.tenants.Range(func(_, t any) bool {
-		if t.(*tenant).now.Load().fault != nil {
+		now := t.(*tenant).now.Load()
+		if now.fault != nil {
 			h.Parts["registry"] = "what is in force could not be carried out"
+		}
+		if now.rules.fault != nil {
+			unfit++
 		}
 		return true
 	})
+	if unfit > 0 { // the others are served
+		h.Parts["policies"] = fmt.Sprintf("those of %s do not fit together with the installation's", count(unfit, "tenant"))
+	}
 	if s.draining.Load() {
 		h.Parts["server"] = "shutting down"
 	}
 	status := http.StatusOK
-	for _, part := range h.Parts {
-		if part != "ok" {
+	for name, part := range h.Parts {
+		if part != "ok" && name != "policies" {
 			h.Status, status = "failing", http.StatusServiceUnavailable
 		}
 	}

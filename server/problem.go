@@ -74,6 +74,7 @@ var titles = map[string]string{
 	"not-owned":               "The service belongs to somebody else",
 	"not-stored":              "What was done could not be stored, so it was not done",
 	"own-contract":            "The owner of a contract can't attest it",
+	"policies-unfit":          "The policies in force do not fit together",
 	"service-id-taken":        "The id is taken by another service",
 	"shutting-down":           "The server is shutting down",
 	"timed-out":               "The time ran out",

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -56,20 +60,26 @@ type grantRecord struct {
 // settingsRecord is of typ caio-settings+jws.
 type settingsRecord struct {
 	recordHead
-	Settings string `json:"settings"` // digest
+	Settings string `json:"settings"`        // digest
+	Scope    string `json:"scope,omitempty"` // store.TenantScope, absent for the configuration
 	Actor    string `json:"actor"`
 	Reason   string `json:"reason"`
 }
 
-// activationRecord is of typ caio-activation+jws; Kind is activated or deactivated.
+// activationRecord is of typ caio-activation+jws; Kind is pushed, activated, deactivated, shadowed or unshadowed.
 type activationRecord struct {
 	recordHead
 	Kind   store.EventKind `json:"kind"`
 	Bundle string          `json:"bundle"` // name
 	Digest string          `json:"digest"`
-	Key    string          `json:"key"` // that signed the bundle, "" for none
-	Actor  string          `json:"actor"`
-	Reason string          `json:"reason"`
+	Key    string          `json:"key"`             // that signed the bundle, "" for none
+	Scope  string          `json:"scope,omitempty"` // store.TenantScope, absent for the configuration
+	// Of one that is put in force: the digest of the one of its name before, absent where there was none; who pushed it; and what an approver signed with a key of their own, a compact JWS of typ caio-approval+jws.
+	Previous string `json:"previous,omitempty"`
+	Author   string `json:"author,omitempty"`
+	Approval string `json:"approval,omitempty"`
+	Actor    string `json:"actor"`
+	Reason   string `json:"reason"`
 }
 
 // What a key entry says of a key. A key is let in by the one before, or, the first of a log, by itself; it retires itself; and the one that was let in says which it succeeds.
@@ -121,6 +131,8 @@ const (
 	blobSource   = "contract-source" // as it was sent
 	blobBundle   = "bundle"          // OPA's format, a compressed tar
 	blobSettings = "settings"        // canonical JSON
+	// blobSignatures is the .signatures.json of a bundle, under signaturesName.
+	blobSignatures = "bundle-signatures"
 )
 
 // act is who does what, when, and why: what the entries of one change have in common.
@@ -165,7 +177,35 @@ func (s *Server) grantEntry(grantee *tenant, a act, kind store.EventKind, owner,
 	return entry, err
 }
 
-func (s *Server) activationEntry(t *tenant, a act, kind store.EventKind, name, digest, key string, blobs ...ledger.Blob) (ledger.Entry, error) {
-	payload := activationRecord{t.head(s.ledger.Size(t.name), a.at), kind, name, digest, key, a.actor, a.reason}
-	return s.eventEntry(t, a, verify.TypActivation, payload, store.Event{Kind: kind, Subject: name, Digest: digest, Signer: key}, blobs...)
+// activation is what is done with a bundle: the part of its record that is its own.
+type activation struct {
+	kind                       store.EventKind
+	name, digest, key, scope   string
+	previous, author, approval string
+}
+
+func (s *Server) activationEntry(t *tenant, a act, v activation, blobs ...ledger.Blob) (ledger.Entry, error) {
+	payload := activationRecord{t.head(s.ledger.Size(t.name), a.at), v.kind, v.name, v.digest, v.key, v.scope, v.previous, v.author, v.approval, a.actor, a.reason}
+	return s.eventEntry(t, a, verify.TypActivation, payload, store.Event{Kind: v.kind, Subject: v.name, Digest: v.digest, Signer: v.key, Scope: v.scope}, blobs...)
+}
+
+// bundleBlobs are a bundle as the store keeps it: a compressed tar, as OPA packs it, and what a key signed of it.
+func bundleBlobs(b *rego.Bundle) ([]ledger.Blob, error) {
+	var packed bytes.Buffer
+	err := rego.WriteTarball(&packed, b)
+	blobs := []ledger.Blob{{Digest: b.Digest, Kind: blobBundle, Bytes: packed.Bytes()}}
+	if b.Key != "" {
+		blobs = append(blobs, ledger.Blob{Digest: signaturesName(b.Digest, b.Key), Kind: blobSignatures, Bytes: b.Signatures})
+	}
+	return blobs, err
+}
+
+func signaturesName(bundle, key string) string { return bundle + "." + key }
+
+// settingsEntry puts settings in force, whose digest is given.
+func (s *Server) settingsEntry(t *tenant, a act, settings map[string]any, digest, scope string) (ledger.Entry, error) {
+	text, failed := canonical.Encode(settings)
+	payload := settingsRecord{t.head(s.ledger.Size(t.name), a.at), digest, scope, a.actor, a.reason}
+	entry, err := s.eventEntry(t, a, verify.TypSettings, payload, store.Event{Kind: store.Settings, Digest: digest, Scope: scope}, ledger.Blob{Digest: digest, Kind: blobSettings, Bytes: text})
+	return entry, errors.Join(failed, err)
 }

@@ -1,19 +1,12 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
-	"github.com/smarthausgroup/caio/contracts"
-	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
-	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -42,11 +35,11 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}
 	t.now.Store(now)
-	r, err := s.rulesOf(s.settingsOf(name))
+	r, err := s.rulesToOpen(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}
-	entries, err := s.upToDate(ctx, t, r)
+	entries, err := s.upToDate(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +80,8 @@ func (s *Server) observe(events []store.Event) {
 	}
 }
 
-// upToDate lists the entries that a tenant's log lacks.
-func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.Entry, error) {
+// upToDate lists the entries that a tenant's log lacks: the baseline and its settings are those of the configuration. What the tenant's own people put in force stays.
+func (s *Server) upToDate(ctx context.Context, t *tenant) ([]ledger.Entry, error) {
 	a := act{actor: s.config.Issuer, reason: "configuration", at: s.config.Clock()}
 	entries, err := s.keyEntries(ctx, t, a)
 	if err != nil {
@@ -98,113 +91,30 @@ func (s *Server) upToDate(ctx context.Context, t *tenant, r *rules) ([]ledger.En
 		entries, err = append(entries, entry), errors.Join(err, failed)
 	}
 	baseline := map[string]bool{}
-	for _, b := range r.bundles {
+	for _, b := range s.config.Bundles {
 		baseline[b.Name] = true
-		if in, ok := t.fold.Bundles[b.Name]; !ok || in.Digest != b.Digest || in.Signer != b.Key {
-			blob, failed := bundleBlob(b)
+		in, ok := t.fold.Bundles[b.Name]
+		if ok && in.Scope != "" {
+			continue // refused by open
+		}
+		if !ok || in.Digest != b.Digest || in.Signer != b.Key {
+			blobs, failed := bundleBlobs(b)
 			err = errors.Join(err, failed)
-			add(s.activationEntry(t, a, store.Activated, b.Name, b.Digest, b.Key, blob))
+			add(s.activationEntry(t, a, activation{kind: store.Activated, name: b.Name, digest: b.Digest, key: b.Key, previous: in.Digest}, blobs...))
 		}
 	}
 	for name, b := range t.fold.Bundles {
-		if !baseline[name] {
-			add(s.activationEntry(t, a, store.Deactivated, name, b.Digest, b.Signer))
+		if b.Scope == "" && !baseline[name] {
+			add(s.activationEntry(t, a, activation{kind: store.Deactivated, name: name, digest: b.Digest, key: b.Signer}))
 		}
 	}
-	if t.fold.Settings.Digest != r.digest {
-		text, failed := canonical.Encode(r.settings)
+	if t.fold.Settings.Scope == "" {
+		settings := s.settingsOf(t.name)
+		digest, failed := verify.SettingsDigest(settings)
 		err = errors.Join(err, failed)
-		payload := settingsRecord{t.head(s.ledger.Size(t.name), a.at), r.digest, a.actor, a.reason}
-		add(s.eventEntry(t, a, verify.TypSettings, payload, store.Event{Kind: store.Settings, Digest: r.digest}, ledger.Blob{Digest: r.digest, Kind: blobSettings, Bytes: text}))
+		if t.fold.Settings.Digest != digest {
+			add(s.settingsEntry(t, a, settings, digest, ""))
+		}
 	}
 	return entries, err
-}
-
-// bundleBlob packs a bundle for the store, as OPA packs it: a compressed tar.
-func bundleBlob(b *rego.Bundle) (ledger.Blob, error) {
-	var packed bytes.Buffer
-	err := rego.WriteTarball(&packed, b)
-	return ledger.Blob{Digest: b.Digest, Kind: blobBundle, Bytes: packed.Bytes()}, err
-}
-
-func (s *Server) settingsOf(tenant string) map[string]any {
-	if own, ok := s.config.TenantSettings[tenant]; ok {
-		return own
-	}
-	return s.config.Settings
-}
-
-// rulesKey names bundles and settings in force together.
-func rulesKey(bundles []string, settings string) string {
-	sorted := slices.Sorted(slices.Values(bundles))
-	return strings.Join(append(sorted, settings), " ")
-}
-
-// rulesOf compiles the configured bundles with settings, or finds them compiled.
-func (s *Server) rulesOf(settings map[string]any) (*rules, error) {
-	return s.compileRules(s.config.Bundles, settings)
-}
-
-const maxCompiledRules = 64
-
-// compileRules remembers what it compiled: tenants with the same bundles and settings share the result, and old decisions are read under the rules of their time.
-func (s *Server) compileRules(bundles []*rego.Bundle, settings map[string]any) (*rules, error) {
-	if settings == nil {
-		settings = map[string]any{}
-	}
-	digest, err := verify.SettingsDigest(settings)
-	if err != nil {
-		return nil, fmt.Errorf("server: settings: %w", err)
-	}
-	digests := make([]string, len(bundles))
-	for i, b := range bundles {
-		digests[i] = b.Digest
-	}
-	r := &rules{key: rulesKey(digests, digest), bundles: bundles, settings: settings, digest: digest, constraints: map[string]contracts.Constraint{}}
-	s.compiling.Lock()
-	defer s.compiling.Unlock()
-	if known, ok := s.compiled[r.key]; ok {
-		return known, nil
-	}
-	policies, diagnostics := rego.Compile(bundles, rego.Options{Settings: settings})
-	if err := diagnostics.Err(); err != nil {
-		return nil, fmt.Errorf("server: the policies in force do not compile:\n%w", err)
-	}
-	r.policies = policies
-	for _, c := range policies.Constraints() {
-		r.constraints[c.ID] = c
-	}
-	if err := r.core(); err != nil {
-		return nil, err
-	}
-	if len(s.compiled) >= maxCompiledRules {
-		clear(s.compiled)
-	}
-	s.compiled[r.key] = r
-	return r, nil
-}
-
-// core reads the settings that are the server's own: settings.core.
-func (r *rules) core() error {
-	core, ok := r.settings["core"]
-	if !ok {
-		return nil
-	}
-	text, err := json.Marshal(core)
-	if err != nil {
-		return fmt.Errorf("server: settings.core: %w", err)
-	}
-	var read struct {
-		Labels   []string `json:"labels"`
-		Require  bool     `json:"require_label"`
-		Approval bool     `json:"approve_contracts"`
-	}
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&read); err != nil {
-		return fmt.Errorf("server: settings.core holds labels, require_label and approve_contracts: %w", err)
-	}
-	r.admission = contracts.Admission{Labels: read.Labels, RequireLabel: read.Require}
-	r.approve = read.Approval
-	return nil
 }

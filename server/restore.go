@@ -210,11 +210,11 @@ func readEvent(entry *store.Entry, keys verify.Keys) (head recordHead, e store.E
 	case verify.TypSettings:
 		var r settingsRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: store.Settings, Digest: r.Settings, Actor: r.Actor, Reason: r.Reason}, key, err
+		return r.recordHead, store.Event{Kind: store.Settings, Digest: r.Settings, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
 	case verify.TypActivation:
 		var r activationRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: r.Kind, Subject: r.Bundle, Digest: r.Digest, Signer: r.Key, Actor: r.Actor, Reason: r.Reason}, key, err
+		return r.recordHead, store.Event{Kind: r.Kind, Subject: r.Bundle, Digest: r.Digest, Signer: r.Key, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
 	}
 	return head, e, key, fmt.Errorf("an entry of the type %s states no event", entry.Type)
 }

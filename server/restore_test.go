@@ -94,7 +94,7 @@ func history(t *testing.T) *installation {
 
 // INV-CAIO-SEC: somebody who can write to the database, and has no key, makes nothing that the server then acts on: it does not start.
 func TestForgedRows(t *testing.T) {
-	const again = " SELECT tenant, %s, kind, subject, digest, %s, pending, signer, actor, reason, time FROM events WHERE tenant = 'default' AND kind = 'attested' AND level = 'audited'"
+	const again = " SELECT tenant, %s, kind, subject, digest, %s, pending, signer, actor, reason, time, scope FROM events WHERE tenant = 'default' AND kind = 'attested' AND level = 'audited'"
 	copied := func(index, level string) string { return "INSERT INTO events" + fmt.Sprintf(again, index, level) }
 	const attested = " WHERE tenant = 'default' AND kind = 'attested' AND level = 'audited'"
 	const last = "(SELECT max(idx) FROM entries WHERE tenant = 'default')"
@@ -114,6 +114,8 @@ func TestForgedRows(t *testing.T) {
 		"another time":                   {func(f *forger) { f.do("UPDATE events SET time = time + 5000" + attested) }, "another time"},
 		"no longer pending":              {func(f *forger) { f.do("UPDATE events SET pending = 1 WHERE kind = 'registered'") }, "says something else"},
 		"the signer of a bundle":         {func(f *forger) { f.do("UPDATE events SET signer = 'x' WHERE kind = 'activated'") }, "says something else"},
+		"the scope of a bundle":          {func(f *forger) { f.do("UPDATE events SET scope = 'tenant' WHERE kind = 'activated'") }, "says something else"},
+		"the scope of settings":          {func(f *forger) { f.do("UPDATE events SET scope = 'tenant' WHERE kind = 'settings'") }, "says something else"},
 		"other settings":                 {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'settings'") }, "says something else"},
 		"a grant's contract":             {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'granted'") }, `tenant "beta"`},
 		"an event taken away":            {func(f *forger) { f.do("DELETE FROM events WHERE kind = 'attested' AND level = 'self'") }, "an entry whose event is missing"},
@@ -296,7 +298,7 @@ func TestRetiredKey(t *testing.T) {
 		"nothing": {func(*forger) {}, ""},
 		"an event": {func(f *forger) {
 			f.attests["service"], f.attests["level"] = "b", "verified"
-			f.do("INSERT INTO events SELECT tenant, ?, kind, 'b', digest, 'verified', pending, signer, actor, reason, time FROM events WHERE tenant = 'default' AND subject = 'a' AND level = 'audited'", f.append(verify.TypAttestation, f.attests))
+			f.do("INSERT INTO events SELECT tenant, ?, kind, 'b', digest, 'verified', pending, signer, actor, reason, time, scope FROM events WHERE tenant = 'default' AND subject = 'a' AND level = 'audited'", f.append(verify.TypAttestation, f.attests))
 		}, "was not in use then"},
 		"another key": {func(f *forger) { f.key("activated", three) }, "can't say"},
 		"another key that is stored": {func(f *forger) {

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -164,15 +165,7 @@ func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, 
 
 // rulesAt are the rules that a document names by digest.
 func (s *Server) rulesAt(ctx context.Context, t *tenant, d *verify.Document) (*rules, error) {
-	digests := make([]string, len(d.Bundles))
-	for i, b := range d.Bundles {
-		digests[i] = b.Digest
-	}
-	key := rulesKey(digests, d.Settings.Digest)
-	s.compiling.Lock()
-	known, ok := s.compiled[key]
-	s.compiling.Unlock()
-	if ok {
+	if known, ok := s.knownRules(rulesKey(d.Bundles, d.Settings.Digest)); ok {
 		return known, nil
 	}
 	var bundles []*rego.Bundle
@@ -190,6 +183,7 @@ func (s *Server) rulesAt(ctx context.Context, t *tenant, d *verify.Document) (*r
 	return s.compileRules(bundles, settings)
 }
 
+// storedBundle reads a bundle that is, or was, in force for the tenant or pushed by its people. It is held to its digest, and not to its signature, whose key may have been withdrawn since.
 func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleReference) (*rego.Bundle, error) {
 	blob, err := s.ledger.Blob(ctx, t.name, b.Digest)
 	if err != nil {
@@ -199,8 +193,20 @@ func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleRef
 	if err := diagnostics.Err(); err != nil {
 		return nil, err
 	}
+	if bundle.Digest != b.Digest {
+		return nil, fmt.Errorf("what is stored as the bundle %s has the digest %s: %w", b.Digest, bundle.Digest, store.ErrInconsistent)
+	}
 	bundle.Key = b.Key
-	return bundle, nil
+	if b.Key == "" {
+		return bundle, nil
+	}
+	// The digest leaves the signature out: the same files may have been signed by one key after the other.
+	signatures, err := s.ledger.Blob(ctx, t.name, signaturesName(b.Digest, b.Key))
+	if errors.Is(err, store.ErrNotFound) {
+		return bundle, nil // of a release that kept only the first
+	}
+	bundle.Signatures = signatures.Bytes
+	return bundle, err
 }
 
 func (s *Server) storedSettings(ctx context.Context, t *tenant, digest string) (map[string]any, error) {
@@ -215,6 +221,9 @@ func (s *Server) storedSettings(ctx context.Context, t *tenant, digest string) (
 	settings, ok := value.V.(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("settings %s are not a map", digest)
+	}
+	if stored, err := verify.SettingsDigest(settings); err != nil || stored != digest {
+		return nil, fmt.Errorf("what is stored as the settings %s has the digest %s: %w", digest, stored, errors.Join(err, store.ErrInconsistent))
 	}
 	return settings, nil
 }

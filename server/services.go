@@ -226,7 +226,7 @@ func (s *Server) getVersions(c *call) error {
 	list := VersionList{Versions: []Version{}}
 	owned := false
 	for _, e := range events {
-		if e.Subject != c.Param("id") || e.Kind == store.Activated || e.Kind == store.Deactivated {
+		if e.Subject != c.Param("id") || !aboutService(e.Kind) {
 			continue
 		}
 		if owned = ownedAfter(e.Kind, owned); !owned {
@@ -252,6 +252,14 @@ func (s *Server) getVersions(c *call) error {
 		return notFound()
 	}
 	return c.answer(http.StatusOK, list)
+}
+
+func aboutService(kind store.EventKind) bool {
+	switch kind {
+	case store.Registered, store.Approved, store.Removed, store.Attested, store.Granted, store.Revoked:
+		return true
+	}
+	return false
 }
 
 // ownedAfter tells whether a service is the tenant's own after an event: an attestation leaves that as it was.

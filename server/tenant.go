@@ -13,7 +13,6 @@ import (
 	"github.com/smarthausgroup/caio/engine"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
-	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -33,6 +32,8 @@ type inForce struct {
 	rules    *rules
 	settings verify.Reference
 	bundles  []verify.BundleReference
+	// What is known of bundles besides: those in force and those evaluated beside them, by name, and those that were handed in, by digest. The maps are not changed.
+	active, shadows, pushed map[string]ledger.Bundle
 
 	snapshotMark ledger.Mark
 	// attestations is a function since its digest is computed when first asked for.
@@ -68,18 +69,6 @@ func (r *registered) attest(digest string, level contracts.Attestation) {
 	r.levels = levels
 }
 
-// rules are the policies and settings in force together. Tenants with the same ones share them.
-type rules struct {
-	key         string // rulesKey of bundles and settings
-	policies    *rego.Policies
-	constraints map[string]contracts.Constraint
-	bundles     []*rego.Bundle
-	settings    map[string]any
-	digest      string // of the settings
-	admission   contracts.Admission
-	approve     bool // a new or changed contract awaits approval
-}
-
 func (s *inForce) service(id string) (registered, bool) {
 	i, found := slices.BinarySearchFunc(s.services, id, func(r registered, id string) int { return cmp.Compare(r.id, id) })
 	if !found {
@@ -90,6 +79,15 @@ func (s *inForce) service(id string) (registered, bool) {
 
 // read returns what is in force and the size of the log as of which it is: every event below that index is in it. The size is read first, since the ledger shows events before it shows the size that covers them.
 func (t *tenant) read(l *ledger.Ledger) (*inForce, int64, error) {
+	now, base, err := t.look(l)
+	if err == nil {
+		err = now.rules.fault
+	}
+	return now, base, err
+}
+
+// look is read for those who mend what is in force: policies that don't fit together are no error.
+func (t *tenant) look(l *ledger.Ledger) (*inForce, int64, error) {
 	base := l.Size(t.name)
 	now := t.now.Load()
 	if now.fault != nil {
@@ -125,7 +123,7 @@ func (t *tenant) apply(events []store.Event, ready *prepared) {
 // follow brings the service of one event up to date.
 func (s *inForce) follow(e *store.Event, fold *ledger.State, ready *prepared) error {
 	switch e.Kind {
-	case store.Settings, store.Activated, store.Deactivated:
+	case store.Settings, store.Activated, store.Deactivated, store.Pushed, store.Shadowed, store.Unshadowed:
 		return nil
 	}
 	at, found := slices.BinarySearchFunc(s.services, e.Subject, func(r registered, id string) int { return cmp.Compare(r.id, id) })
@@ -190,14 +188,14 @@ func (r *registered) move(state ledger.Service, ready *prepared) error {
 // settle brings the rest up to date, once for a group of events.
 func (s *inForce) settle(fold *ledger.State, ready *prepared) {
 	s.last, s.snapshotMark = fold.LastIndex, fold.Snapshot
+	s.active, s.shadows, s.pushed = maps.Clone(fold.Bundles), maps.Clone(fold.Shadows), maps.Clone(fold.Pushed)
 	s.bundles = make([]verify.BundleReference, 0, len(fold.Bundles))
-	digests := make([]string, 0, len(fold.Bundles))
-	for name, b := range fold.Bundles {
-		s.bundles = append(s.bundles, verify.BundleReference{Name: name, Digest: b.Digest, Key: b.Signer, Index: b.Index})
-		digests = append(digests, b.Digest)
+	for _, b := range fold.Bundles {
+		s.bundles = append(s.bundles, referenceTo(b))
 	}
+	slices.SortFunc(s.bundles, func(a, b verify.BundleReference) int { return cmp.Compare(a.Name, b.Name) })
 	s.settings = verify.Reference{Digest: fold.Settings.Digest, Revision: fold.Settings.Revision, Index: fold.Settings.Index}
-	if key := rulesKey(digests, s.settings.Digest); s.rules == nil || s.rules.key != key {
+	if key := rulesKey(s.bundles, s.settings.Digest); s.rules == nil || s.rules.key != key {
 		s.rules = ready.rules[key]
 		if s.rules == nil && s.fault == nil {
 			s.fault = errors.New("server: the bundles and settings in force were not prepared")
