@@ -75,6 +75,7 @@ func TestConstraints(t *testing.T) {
 		"policy GDPR-28-3-A", "policy GDPR-44", "policy GDPR-5-1-B", "policy GDPR-5-1-C", "policy GDPR-9",
 		"policy SERVICE-AVAILABILITY", "policy SERVICE-LATENCY", "policy SERVICE-PROMISE",
 		"policy SPEND-BUDGET", "policy SPEND-ESTIMATE", "policy SPEND-INTENT", "policy SPEND-ROLE", "policy SPEND-TENANT",
+		"policy STAY-ATTESTED", "policy STAY-DEVICE", "policy STAY-PREMISES",
 		"policy VENDOR-APPROVED", "policy VENDOR-ATTESTATION", "policy VENDOR-CERTIFIED",
 	}
 	if !slices.Equal(got, want) {
@@ -121,6 +122,7 @@ func TestSettings(t *testing.T) {
 		"no bound":           {setting("service_level", map[string]any{"priorities": map[string]any{"realtime": map[string]any{"max_latency_ms": nil}}}), ""},
 		"half a priority":    {setting("service_level", map[string]any{"priorities": map[string]any{"voice": map[string]any{"intents": []any{"voice"}}}}), "min_availability"},
 		"no such profile":    {setting("service_level", map[string]any{"priorities": map[string]any{"realtime": map[string]any{"profiles": []any{"fast"}}}}), "profiles"},
+		"a cloud at home":    {setting("on_device", map[string]any{"premises_localities": []any{"local", "cloud"}}), "premises_localities"},
 		"below nothing":      {setting("spend", map[string]any{"by_role": map[string]any{"x": contracts.Decimal(-1_000_000)}}), "x"},
 		"above 1":            {setting("confidential", map[string]any{"levels": []any{map[string]any{"from": contracts.Decimal(2_000_000), "localities": []any{}, "routes": []any{}}}}), "from"},
 	} {
