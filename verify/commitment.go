@@ -249,6 +249,14 @@ func (d *Document) Reveal(disclosures []Disclosure) (*contracts.Request, contrac
 	return r, p, names
 }
 
+// Scored reports whether scoring reads the content of that name: the fields where the request supplies any, and otherwise the texts that are encoded (spec/calculus.md, section 3).
+func (d *Document) Scored(name string) bool {
+	if _, supplied := d.Request.Fields["intent"]; supplied {
+		return strings.HasPrefix(name, prefixField)
+	}
+	return name == NameIntentText || name == NameContextText
+}
+
 func commitmentPointer(name string) string {
 	switch name {
 	case NameSubject:

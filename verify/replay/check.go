@@ -166,7 +166,7 @@ func (r *replaying) reveal() error {
 		return nil
 	}
 	for _, name := range undisclosed {
-		if r.scored(name) {
+		if r.document.Scored(name) {
 			r.hidden = append(r.hidden, name)
 		}
 	}
@@ -191,14 +191,6 @@ func admitted(r *contracts.Request, settings map[string]any) error {
 		return &verify.Fault{Pointer: "/request" + faults[0].Pointer, Reason: "under these settings the request is not admitted: " + faults[0].Summary}
 	}
 	return nil
-}
-
-// scored says whether scoring reads the content of that name.
-func (r *replaying) scored(name string) bool {
-	if _, supplied := r.document.Request.Fields["intent"]; supplied {
-		return strings.HasPrefix(name, "fields.")
-	}
-	return name == verify.NameIntentText || name == verify.NameContextText
 }
 
 // contracts decodes those of the snapshot. Those of unmatched services may have been left out of the evidence.
