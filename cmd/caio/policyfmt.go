@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,22 +21,27 @@ func newPolicyFmt(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fmt DIR...",
 		Short: "Lay the files of Rego out as OPA's formatter does",
-		Long: `Lay the files of Rego (*.rego) in folders out as OPA's formatter does. Files that change are listed, each is replaced as a whole, and none is if one of them can't be parsed.
-Hidden folders and symbolic links are passed over, as a bundle's are.
+		Long: `Lay the files of Rego (*.rego) in folders out as OPA's formatter does, as "opa fmt --write". Files that change are listed, each is replaced as a whole, and none is if one of them can't be parsed.
+Hidden folders and symbolic links are passed over, as a bundle's are. In place of a folder, - is a file on standard input, which is laid out on standard output.
 
-With --check and with --diff nothing is written: exit 1 if a file would change. Exit 1 also if a file can't be parsed.`,
-		Example: "  caio policy fmt policies\n  caio policy fmt policies --check",
+With --check and with --diff nothing is written: exit 1 if a file would change. Exit 1 also if a file can't be parsed.
+
+Rego of OPA before 1.0 is refused unless asked for: --v0-v1 rewrites it so that OPA of both sides of 1.0 reads it, and --v0-compatible leaves it what it is.`,
+		Example: "  caio policy fmt policies\n  caio policy fmt policies --check\n  caio policy fmt old --v0-v1",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(o, cmd, args)
 		},
 	}
 	cmd.Flags().BoolVar(&f.check, "check", false, "list the files that would change, and change none")
-	cmd.Flags().BoolVar(&f.diff, "diff", false, "show what would change, and change nothing")
+	cmd.Flags().BoolVarP(&f.diff, "diff", "d", false, "show what would change, and change nothing")
+	cmd.Flags().BoolVar(&f.v0, "v0-compatible", false, "the files are Rego of OPA before 1.0, and stay so")
+	cmd.Flags().BoolVar(&f.v0v1, "v0-v1", false, "the files are Rego of OPA before 1.0, and become what OPA since reads too")
+	cmd.MarkFlagsMutuallyExclusive("v0-compatible", "v0-v1")
 	return cmd
 }
 
-type policyFmt struct{ check, diff bool }
+type policyFmt struct{ check, diff, v0, v0v1 bool }
 
 // reformatted is a file whose layout is not the formatter's.
 type reformatted struct {
@@ -44,7 +51,10 @@ type reformatted struct {
 }
 
 func (f *policyFmt) run(o *options, cmd *cobra.Command, paths []string) error {
-	changed, faults, err := reformat(paths)
+	if slices.Equal(paths, []string{"-"}) {
+		return f.filter(o, cmd)
+	}
+	changed, faults, err := f.reformat(paths)
 	if err != nil {
 		return err
 	}
@@ -78,8 +88,53 @@ func (f *policyFmt) run(o *options, cmd *cobra.Command, paths []string) error {
 	return err
 }
 
+// filter lays out what stands on standard input.
+func (f *policyFmt) filter(o *options, cmd *cobra.Command) error {
+	text, err := readAll(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	laidOut, err := f.layOut("stdin", text)
+	if err != nil {
+		return not("%w", err)
+	}
+	same := bytes.Equal(text, laidOut)
+	switch {
+	case f.diff:
+		o.present(cmd).printf("%s", diff.Diff("stdin", text, "stdin (formatted)", laidOut))
+	case !f.check:
+		_, err = cmd.OutOrStdout().Write(laidOut)
+	}
+	if err == nil && !same && (f.check || f.diff) {
+		err = no()
+	}
+	return err
+}
+
+// layOut formats one file, and holds the result to being Rego.
+func (f *policyFmt) layOut(name string, text []byte) ([]byte, error) {
+	read, written := ast.RegoV1, ast.RegoV1
+	switch {
+	case f.v0:
+		read, written = ast.RegoV0, ast.RegoV0
+	case f.v0v1:
+		read, written = ast.RegoV0, ast.RegoV0CompatV1
+	}
+	laidOut, err := format.SourceWithOpts(name, text, format.Opts{RegoVersion: written, ParserOptions: &ast.ParserOptions{RegoVersion: read}})
+	if err != nil {
+		if _, old := ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{RegoVersion: ast.RegoV0}); old == nil && read == ast.RegoV1 {
+			err = fmt.Errorf("%s: this is Rego of OPA before 1.0: --v0-v1 rewrites it", name)
+		}
+		return nil, err
+	}
+	if _, err := ast.ParseModuleWithOpts(name, string(laidOut), ast.ParserOptions{RegoVersion: written}); err != nil {
+		return nil, fmt.Errorf("%s: the formatter breaks this file, which is left as it is: %w", name, err)
+	}
+	return laidOut, nil
+}
+
 // reformat reads every file of Rego at or below the paths, in order. The faults are of files that can't be parsed.
-func reformat(paths []string) (changed []reformatted, faults []error, err error) {
+func (f *policyFmt) reformat(paths []string) (changed []reformatted, faults []error, err error) {
 	found := 0
 	for _, root := range paths {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -100,7 +155,7 @@ func reformat(paths []string) (changed []reformatted, faults []error, err error)
 			if err != nil {
 				return err
 			}
-			laidOut, err := format.SourceWithOpts(path, text, format.Opts{RegoVersion: ast.RegoV1})
+			laidOut, err := f.layOut(path, text)
 			if err != nil {
 				faults = append(faults, err)
 			} else if !bytes.Equal(text, laidOut) {
