@@ -49,6 +49,22 @@ type Page struct {
 	Next      string
 }
 
+// Span says which decisions to read. What is zero is no condition. From is included, To is not; Below is an index of the log, and not included.
+type Span struct {
+	From, To time.Time
+	Below    int64
+}
+
+// Kept is a decision with what is stored beside it. Document and Disclosures are nil where they are not kept.
+type Kept struct {
+	Decision
+	Document    []byte
+	Disclosures []byte
+}
+
+// MaxPageBytes is how much of documents and disclosures a page of kept decisions holds before it ends early.
+const MaxPageBytes = 4 << 20
+
 // EventKind says what an event changes.
 type EventKind string
 

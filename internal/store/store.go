@@ -66,6 +66,11 @@ type Reader interface {
 	Disclosures(ctx context.Context, tenant, id string) ([]byte, error)
 	// Search lists decisions, the newest first, that satisfy every condition of the query. It MUST NOT read the whole of the tenant's decisions to answer a query with one condition.
 	Search(ctx context.Context, tenant string, q Query) (Page, error)
+	// Kept lists the decisions of a span with their documents and disclosures, in order of id, which is that of time, from after the id `after` on, "" for the first: at most limit of them, 1 to MaxLimit, and fewer where they come to MaxPageBytes, but one if there is any.
+	// It MUST NOT read the whole of the tenant's decisions to give a page.
+	Kept(ctx context.Context, tenant string, s Span, after string, limit int) ([]Kept, error)
+	// Count is the number of decisions of a span.
+	Count(ctx context.Context, tenant string, s Span) (int64, error)
 
 	// Events returns the events with from <= index < to, in order of index.
 	Events(ctx context.Context, tenant string, from, to int64) ([]Event, error)

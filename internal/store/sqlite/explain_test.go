@@ -49,6 +49,27 @@ func TestSearchUsesIndexes(t *testing.T) {
 	}
 }
 
+// TestKeptUsesThePrimaryKey: a page is read from where it begins, each decision's rest is looked up.
+func TestKeptUsesThePrimaryKey(t *testing.T) {
+	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "caio.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	span := store.Span{From: time.Unix(1, 0), To: time.Unix(2, 0), Below: 9}
+	for _, of := range []store.Span{{}, span} {
+		for _, after := range [][]byte{nil, firstID(time.Unix(1, 0))} {
+			query, args := keptQuery("a", of, after, 10)
+			plan := checkPlan(t, s, query, args)
+			for _, want := range []string{"SEARCH d USING PRIMARY KEY", "SEARCH e USING INDEX", "SEARCH x USING INDEX"} {
+				if !strings.Contains(plan, want) {
+					t.Errorf("%s\nwant %s, got\n%s", query, want, plan)
+				}
+			}
+		}
+	}
+}
+
 func checkPlan(t *testing.T, s *Store, query string, args []any) string {
 	t.Helper()
 	rows, err := s.reads.Query("EXPLAIN QUERY PLAN "+query, args...)

@@ -37,6 +37,8 @@ func Run(t *testing.T, open Opener) {
 		{"Check", testCheck},
 		{"Search", testSearch},
 		{"SearchRefuses", testSearchRefuses},
+		{"Kept", testKept},
+		{"KeptInBytes", testKeptInBytes},
 		{"Recent", testRecent},
 		{"WholeBatches", testWholeBatches},
 	}
