@@ -71,8 +71,12 @@ func TestConstraints(t *testing.T) {
 	}
 	want := []string{
 		"safety ACTION-HUMAN", "safety ACTION-INTENT", "safety ACTION-TOOL",
+		"safety AI-ACT-14", "safety AI-ACT-5", "safety AI-ACT-PURPOSE",
 		"traits CONFIDENTIAL-LOCALITY", "traits CONFIDENTIAL-ROUTE",
+		"safety CONTENT-CARD", "safety CONTENT-EXAMINED", "safety CONTENT-INJECTION", "safety CONTENT-SECRET",
 		"policy GDPR-28-3-A", "policy GDPR-44", "policy GDPR-5-1-B", "policy GDPR-5-1-C", "policy GDPR-9",
+		"policy HIPAA-312-A", "policy HIPAA-312-E", "policy HIPAA-502-B", "policy HIPAA-502-E",
+		"policy RESIDENCY-LABEL", "policy RESIDENCY-ORIGIN", "policy RESIDENCY-TENANT",
 		"policy SERVICE-AVAILABILITY", "policy SERVICE-LATENCY", "policy SERVICE-PROMISE",
 		"policy SPEND-BUDGET", "policy SPEND-ESTIMATE", "policy SPEND-INTENT", "policy SPEND-ROLE", "policy SPEND-TENANT",
 		"policy STAY-ATTESTED", "policy STAY-DEVICE", "policy STAY-PREMISES",
@@ -106,6 +110,9 @@ func TestSettings(t *testing.T) {
 	setting := func(pack string, settings map[string]any) rego.Options {
 		return rego.Options{Settings: map[string]any{pack: settings}}
 	}
+	prohibited := func(point, key string, value any) map[string]any {
+		return map[string]any{"prohibited": map[string]any{point: map[string]any{key: value}}}
+	}
 	for name, c := range map[string]struct {
 		options rego.Options
 		want    string // in the fault; "" for none
@@ -125,6 +132,14 @@ func TestSettings(t *testing.T) {
 		"a cloud at home":    {setting("on_device", map[string]any{"premises_localities": []any{"local", "cloud"}}), "premises_localities"},
 		"below nothing":      {setting("spend", map[string]any{"by_role": map[string]any{"x": contracts.Decimal(-1_000_000)}}), "x"},
 		"above 1":            {setting("confidential", map[string]any{"levels": []any{map[string]any{"from": contracts.Decimal(2_000_000), "localities": []any{}, "routes": []any{}}}}), "from"},
+		"an exception":       {setting("ai_act", prohibited("f", "exceptions", map[string]any{"driver-safety": "Art. 5(1)(f), safety reasons"})), ""},
+		"an invented one":    {setting("ai_act", prohibited("a", "exceptions", map[string]any{"nudging": "harmless"})), "exceptions"},
+		"for no purpose":     {setting("ai_act", prohibited("f", "exceptions", map[string]any{"": "all of them"})), "does not match"},
+		"no such point":      {setting("ai_act", prohibited("i", "from", "2026-12-02")), "i"},
+		"no date":            {setting("ai_act", prohibited("ba", "from", "2 December 2026")), "from"},
+		"no such route":      {setting("content", map[string]any{"examined": map[string]any{"routes": []any{"abroad"}}}), "routes"},
+		"half an agreement":  {setting("hipaa", map[string]any{"agreements": map[string]any{"model": ""}}), "model"},
+		"a region, no list":  {setting("residency", map[string]any{"by_label": map[string]any{"secret": "eu"}}), "secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, ds := rego.Compile([]*rego.Bundle{read(t, policies.FS)}, c.options)
