@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/spf13/cobra"
@@ -18,7 +19,8 @@ func newPolicyDiff(o *options) *cobra.Command {
 		Short: "Say which constraints the bundle B adds, removes and changes",
 		Long: `Say which constraints the bundle B adds, removes and changes against A; each is a folder or a tarball.
 
-Of a constraint its family, package, title, description, severity, controls and remedy are compared: what its annotation says. What its rules do is in the files: those that differ are listed by name.
+Of a constraint what its annotation says is compared (family, package, title, description, severity, controls, remedy), and what it does: every rule that it reaches, in whatever package, and every default and other data that these read, by name.
+Comments, layout and the order of rules are not told apart. The files that differ are listed by name.
 
 Exit 0 if the bundles have the same files, byte for byte, 1 if they differ, 4 if it can't be told, since one of them does not compile.`,
 		Example: "  caio policy diff policies bundle.tar.gz\n  caio policy diff old.tar.gz new.tar.gz --format json",
@@ -50,10 +52,11 @@ type fileDiff struct {
 	Changed []string `json:"changed"`
 }
 
-// constraintChange is what is said otherwise of a constraint. Values are texts, controls a list.
+// constraintChange is what is said otherwise of a constraint, and what is decided otherwise: of fields the values are texts, controls a list; of sources, which are rules and data by their path, texts of Rego and of JSON, null where there is none.
 type constraintChange struct {
-	ID     string        `json:"id"`
-	Fields []fieldChange `json:"fields"`
+	ID      string        `json:"id"`
+	Fields  []fieldChange `json:"fields"`
+	Sources []fieldChange `json:"sources"`
 }
 
 type fieldChange struct {
@@ -64,7 +67,7 @@ type fieldChange struct {
 
 func (o *options) diffBundles(cmd *cobra.Command, from, to string) error {
 	var bundles [2]*rego.Bundle
-	var constraints [2]map[string]contracts.Constraint
+	var constraints [2]map[string]constraintOf
 	failed := false
 	for i, path := range []string{from, to} {
 		read, list, diagnostics, err := checkBundles(path)
@@ -75,9 +78,10 @@ func (o *options) diffBundles(cmd *cobra.Command, from, to string) error {
 			failed = true
 			continue
 		}
-		bundles[i], constraints[i] = read[0], map[string]contracts.Constraint{}
+		sources, _ := rego.Sources(read, rego.Options{})
+		bundles[i], constraints[i] = read[0], map[string]constraintOf{}
 		for _, c := range list {
-			constraints[i][c.ID] = c
+			constraints[i][c.ID] = constraintOf{c, sources[c.ID]}
 		}
 	}
 	if failed {
@@ -99,25 +103,35 @@ func (o *options) diffBundles(cmd *cobra.Command, from, to string) error {
 	return nil
 }
 
-func compareConstraints(from, to map[string]contracts.Constraint) bundleDiff {
+// constraintOf is a constraint with what it is made of.
+type constraintOf struct {
+	contracts.Constraint
+	sources map[string]string
+}
+
+func compareConstraints(from, to map[string]constraintOf) bundleDiff {
 	d := bundleDiff{Added: []contracts.Constraint{}, Removed: []contracts.Constraint{}, Changed: []constraintChange{}}
 	for _, id := range slices.Sorted(maps.Keys(from)) {
 		now, kept := to[id]
 		if !kept {
-			d.Removed = append(d.Removed, from[id])
-		} else if fields := compareFields(from[id], now); len(fields) > 0 {
-			d.Changed = append(d.Changed, constraintChange{id, fields})
+			d.Removed = append(d.Removed, from[id].Constraint)
+			continue
+		}
+		change := constraintChange{id, compareFields(from[id].Constraint, now.Constraint), compareSources(from[id].sources, now.sources)}
+		if len(change.Fields)+len(change.Sources) > 0 {
+			d.Changed = append(d.Changed, change)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(to)) {
 		if _, had := from[id]; !had {
-			d.Added = append(d.Added, to[id])
+			d.Added = append(d.Added, to[id].Constraint)
 		}
 	}
 	return d
 }
 
-func compareFields(from, to contracts.Constraint) (changes []fieldChange) {
+func compareFields(from, to contracts.Constraint) []fieldChange {
+	changes := []fieldChange{}
 	for _, f := range []struct{ name, from, to string }{
 		{"family", string(from.Family), string(to.Family)},
 		{"package", from.Package, to.Package},
@@ -134,6 +148,25 @@ func compareFields(from, to contracts.Constraint) (changes []fieldChange) {
 		changes = append(changes, fieldChange{"controls", from.Controls, to.Controls})
 	}
 	slices.SortFunc(changes, func(a, b fieldChange) int { return cmp.Compare(a.Field, b.Field) })
+	return changes
+}
+
+// compareSources compares rules and data by their path.
+func compareSources(from, to map[string]string) []fieldChange {
+	changes := []fieldChange{}
+	text := func(in map[string]string, name string) any {
+		if text, ok := in[name]; ok {
+			return text
+		}
+		return nil
+	}
+	names := maps.Clone(from)
+	maps.Copy(names, to)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if before, now := text(from, name), text(to, name); before != now {
+			changes = append(changes, fieldChange{name, before, now})
+		}
+	}
 	return changes
 }
 
@@ -183,9 +216,12 @@ func (p *presenter) bundleDiff(d *bundleDiff) {
 		for _, f := range c.Fields {
 			p.printf("    %s\n      - %s\n      + %s\n", f.Field, flat(f.From), flat(f.To))
 		}
+		for _, f := range c.Sources {
+			p.sourceChange(f)
+		}
 	}
 	if len(d.Added)+len(d.Removed)+len(d.Changed) == 0 {
-		p.printf("  no constraint is added or removed, or described otherwise; these files differ\n")
+		p.printf("  no constraint is added or removed, is described otherwise or decides otherwise; these files differ\n")
 	}
 	for _, f := range []struct {
 		what  string
@@ -193,6 +229,23 @@ func (p *presenter) bundleDiff(d *bundleDiff) {
 	}{{added, d.Files.Added}, {removed, d.Files.Removed}, {changed, d.Files.Changed}} {
 		for _, path := range f.paths {
 			p.printf("  %s  %s\n", f.what, p.faint.Render(path))
+		}
+	}
+}
+
+// sourceChange shows the lines of a rule, or of a value of data, that are others now.
+func (p *presenter) sourceChange(f fieldChange) {
+	p.printf("    %s\n", f.Field)
+	lines := func(source any) []byte {
+		if text, ok := source.(string); ok {
+			return []byte(text + "\n")
+		}
+		return nil
+	}
+	_, hunks, _ := strings.Cut(string(diff.Diff("a", lines(f.From), "b", lines(f.To))), "@@\n")
+	for line := range strings.Lines(hunks) {
+		if !strings.HasPrefix(line, "@@") {
+			p.printf("      %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
 }
