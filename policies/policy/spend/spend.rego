@@ -54,15 +54,26 @@ violation["SPEND-BUDGET"] contains msg if {
 
 # METADATA
 # title: No dear call on a guessed size
-# description: A call whose price rests on default token counts, for want of anything better, costs at most what the settings allow for a guess.
+# description: >-
+#   A call whose price rests on a number of tokens that is a default, for want of anything better, costs at most what the settings allow for a guess. A price that doesn't depend on that number is no guess.
 # custom:
 #   severity: medium
 #   controls: [FinOps Framework Planning and Estimating]
-#   remedy: State estimate.input_tokens and estimate.output_tokens in the request, or send the payload from which they can be measured.
-violation["SPEND-ESTIMATE"] contains over(ceiling, sprintf("what a guess of %s may cost", [concat(", ", input.request.estimate.defaulted)])) if {
-	count(input.request.estimate.defaulted) > 0
+#   remedy: State estimate.input_tokens and estimate.output_tokens in the request, send the payload from which they can be measured, or choose a service whose price doesn't depend on them.
+violation["SPEND-ESTIMATE"] contains over(ceiling, sprintf("what a guess of %s may cost", [concat(", ", guessed)])) if {
+	count(guessed) > 0
 	ceiling := data.caio.settings.spend.max_defaulted_micro_usd
 	input.estimate.cost_micro_usd > ceiling
+}
+
+guessed contains "input_tokens" if {
+	"input_tokens" in input.request.estimate.defaulted
+	input.service.cost.per_million_input_tokens_micro_usd > 0
+}
+
+guessed contains "output_tokens" if {
+	"output_tokens" in input.request.estimate.defaulted
+	input.service.cost.per_million_output_tokens_micro_usd > 0
 }
 
 over(ceiling, what) := {

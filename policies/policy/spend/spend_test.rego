@@ -98,16 +98,28 @@ test_budget_is_about_the_intents_named if {
 
 # SPEND-ESTIMATE
 
-guessed(cost, defaulted) := object.union(call(cost, []), {"request": {"estimate": {"defaulted": defaulted}}})
+by_input := {"per_million_input_tokens_micro_usd": 20000}
+
+by_output := {"per_million_output_tokens_micro_usd": 20000}
+
+guessed(cost, defaulted, prices) := object.union(call(cost, []), {"request": {"estimate": {"defaulted": defaulted}}, "service": {"cost": prices}})
 
 test_estimate_refuses_a_dear_guess if {
-	found("SPEND-ESTIMATE", guessed(80, ["input_tokens", "output_tokens"])) == {{"msg": "s would cost 80 micro-USD, 30 more than what a guess of input_tokens, output_tokens may cost", "value": 30}}
+	found("SPEND-ESTIMATE", guessed(80, ["input_tokens", "output_tokens"], object.union(by_input, by_output))) == {{"msg": "s would cost 80 micro-USD, 30 more than what a guess of input_tokens, output_tokens may cost", "value": 30}}
+	found("SPEND-ESTIMATE", guessed(51, ["input_tokens", "output_tokens"], by_input)) == {{"msg": "s would cost 51 micro-USD, 1 more than what a guess of input_tokens may cost", "value": 1}}
+	found("SPEND-ESTIMATE", guessed(51, ["input_tokens", "output_tokens"], by_output)) == {{"msg": "s would cost 51 micro-USD, 1 more than what a guess of output_tokens may cost", "value": 1}}
 }
 
 test_estimate_allows_a_cheap_guess if {
-	found("SPEND-ESTIMATE", guessed(50, ["output_tokens"])) == set()
+	found("SPEND-ESTIMATE", guessed(50, ["output_tokens"], by_output)) == set()
 }
 
 test_estimate_allows_what_was_measured if {
-	found("SPEND-ESTIMATE", guessed(80, [])) == set()
+	found("SPEND-ESTIMATE", guessed(80, [], object.union(by_input, by_output))) == set()
+}
+
+test_estimate_allows_a_price_that_does_not_depend_on_it if {
+	found("SPEND-ESTIMATE", guessed(80, ["output_tokens"], by_input)) == set()
+	found("SPEND-ESTIMATE", guessed(80, ["input_tokens"], by_output)) == set()
+	found("SPEND-ESTIMATE", guessed(80, ["input_tokens", "output_tokens"], {"per_call_micro_usd": 80})) == set()
 }
