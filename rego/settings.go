@@ -135,9 +135,7 @@ func (s schema) settings() []schema {
 // Codes are settings, unknown-setting and coefficients-fixed. Settings without a fault can still fail with a rule's own literals; [Compile] says so.
 func (f *SettingsForm) Check(settings map[string]any) (faults contracts.Diagnostics) {
 	for _, name := range sortedKeys(settings) {
-		if !f.open && !slices.Contains(f.packs, name) {
-			faults = append(faults, unknownSetting(name, f.packs, "", ""))
-		}
+		faults = append(faults, f.Known(name)...)
 	}
 	if core, given := settings[coreSettings]; given {
 		for _, fault := range coreSchema().breaches(plain(core)) {
@@ -153,6 +151,14 @@ func (f *SettingsForm) Check(settings map[string]any) (faults contracts.Diagnost
 		}
 	}
 	return slices.Compact(faults)
+}
+
+// Known is empty for a name that can stand at the top of settings: a pack's, or core.
+func (f *SettingsForm) Known(name string) (faults contracts.Diagnostics) {
+	if !f.open && !slices.Contains(f.packs, name) {
+		faults = append(faults, unknownSetting(name, f.packs, "", ""))
+	}
+	return faults
 }
 
 // Read reads settings that somebody wrote, and checks them. Faults have positions, and pointers of the whole document; with an error among them the settings are nil.

@@ -59,6 +59,11 @@ func endpoints() []endpoint {
 		{"GET", "/v1/contracts/schema", "", "", 200, known},
 		{"GET", "/v1/bundles", "", "", 200, "author auditor approver operator"},
 		{"GET", "/v1/settings", "", "", 200, "author auditor approver operator"},
+		{"PUT", "/v1/settings", `{"settings": {"core": {"labels": ["telemetry"]}}, "reason": "x"}`, "", 200, "approver operator"},
+		{"GET", "/v1/settings/versions", "", "", 200, "author auditor approver operator"},
+		{"GET", "/v1/settings/versions/{revision}", "", "", 200, "author auditor approver operator"},
+		{"POST", "/v1/settings/rollback", `{"revision": 1, "reason": "x"}`, "", 200, "approver operator"},
+		{"POST", "/v1/settings/reset", `{"reason": "x"}`, "", 200, "approver operator"},
 		{"POST", "/v1/api-keys", `{"subject": "ci", "roles": ["app"]}`, "", 201, "operator"},
 		{"GET", "/v1/api-keys", "", "", 200, "operator"},
 		{"DELETE", "/v1/api-keys/{key}", "", "", 204, "operator"},
@@ -77,7 +82,7 @@ func endpoints() []endpoint {
 type ids struct{ service, digest, decision, key string }
 
 func (e endpoint) at(x ids) endpoint {
-	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key)
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{revision}", "1")
 	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
 	return e
 }
@@ -114,7 +119,7 @@ func TestEveryRouteIsInTheTable(t *testing.T) {
 			described[strings.ToUpper(method)+" "+path] = o.Roles
 		}
 	}
-	placeholders := strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}")
+	placeholders := strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}", "{revision}", "{id}")
 	for _, e := range endpoints() {
 		name := e.method + " " + placeholders.Replace(e.path)
 		roles, ok := described[name]
@@ -193,8 +198,8 @@ func TestTenants(t *testing.T) {
 		if !strings.Contains(e.path, "{") {
 			continue
 		}
-		if e.method == "PUT" && e.media != "" {
-			continue // an id of one's own choice
+		if e.method == "PUT" && e.media != "" || strings.Contains(e.path, "{revision}") {
+			continue // an id of one's own choice, or a number of one's own
 		}
 		other, none := i.send(e.at(mine), beta), i.send(e.at(absent), beta)
 		want := http.StatusNotFound

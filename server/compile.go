@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -117,27 +116,12 @@ func (s *Server) knownRules(key string) (*rules, bool) {
 
 // core reads the settings that are the server's own: settings.core.
 func (r *rules) core() error {
-	core, ok := r.settings["core"]
-	if !ok {
-		return nil
-	}
-	text, err := json.Marshal(core)
+	core, err := rego.ReadCoreSettings(r.settings)
 	if err != nil {
-		return fmt.Errorf("server: settings.core: %w", err)
+		return fmt.Errorf("server: %w", err)
 	}
-	var read struct {
-		Labels   []string `json:"labels"`
-		Require  bool     `json:"require_label"`
-		Approval bool     `json:"approve_contracts"`
-		Separate bool     `json:"separate_approval"`
-	}
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&read); err != nil {
-		return fmt.Errorf("server: settings.core holds labels, require_label, approve_contracts and separate_approval: %w", err)
-	}
-	r.admission = contracts.Admission{Labels: read.Labels, RequireLabel: read.Require}
-	r.approve, r.separate = read.Approval, read.Separate
+	r.admission = contracts.Admission{Labels: core.Labels, RequireLabel: core.RequireLabel}
+	r.approve, r.separate = core.ApproveContracts, core.SeparateApproval
 	return nil
 }
 

@@ -46,6 +46,8 @@ type Config struct {
 	// Settings are the operational settings of every tenant that has none of its own in TenantSettings. Values are as contracts.Exact makes them.
 	Settings       map[string]any
 	TenantSettings map[string]map[string]any
+	// LockedSettings names packs, or core, whose settings only people of the installation's own tenant change over the API.
+	LockedSettings []string
 
 	// Auth says whose tokens are taken. Its clock and its API keys are the server's.
 	Auth auth.Config

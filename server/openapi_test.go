@@ -202,6 +202,8 @@ func (d *description) mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Not: &jsonschema.Schema{Type: "null"}}
 	case reflect.TypeFor[*source.Node](), reflect.TypeFor[source.Node]():
 		return &jsonschema.Schema{Ref: "#/components/schemas/Request"}
+	case reflect.TypeFor[SettingsText]():
+		return &jsonschema.Schema{Type: "object", Description: "Pack -> its settings, as the `schema` of GET /v1/settings has them."}
 	case reflect.TypeFor[CanonicalText]():
 		d.schema(verify.Document{}, false)
 		return &jsonschema.Schema{Ref: "#/components/schemas/Document"}

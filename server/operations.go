@@ -92,7 +92,12 @@ var operations = []operation{
 	{id: "schema", summary: "The JSON Schema of a contract.", status: ok, gives: plain, givesMedia: "application/schema+json"},
 
 	{id: "bundles", summary: "The policies in force, and every constraint of theirs.", status: ok, gives: BundleList{}},
-	{id: "settings", summary: "The operational settings in force.", status: ok, gives: SettingsAnswer{}},
+	{id: "settings", summary: "The operational settings in force, what policies read with the defaults, and the JSON Schema of each pack's.", query: []string{"tenant"}, status: ok, gives: SettingsAnswer{}},
+	{id: "set-settings", summary: "Put settings in force, whole. They are held to the schemas of the bundles in force, which must compile with them. A coefficient of the calculus is none: `coefficients-fixed`.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsRequest{}, status: ok, gives: SettingsChange{}},
+	{id: "settings-versions", summary: "The history of the settings, in the order of the log.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: SettingsVersionList{}},
+	{id: "settings-version", summary: "The settings of one revision.", query: []string{"tenant"}, status: ok, gives: SettingsRevision{}},
+	{id: "rollback-settings", summary: "Put the settings of an earlier revision in force again, if the bundles of now take them.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsRollback{}, status: ok, gives: SettingsChange{}, creates: true},
+	{id: "reset-settings", summary: "Put the settings of the installation's configuration in force again, and follow it from now on.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsReset{}, status: ok, gives: SettingsChange{}, creates: true},
 
 	{id: "issue-key", summary: "Issue an API key. The answer holds it, once; the store keeps its SHA-256. A repetition issues another: there is no `Idempotency-Key` here.", query: []string{"tenant"}, media: mediaJSON, takes: APIKeyRequest{}, status: []int{201}, gives: APIKeyIssued{}},
 	{id: "api-keys", summary: "The tenant's API keys, the oldest first, without the keys themselves.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: APIKeyList{}},

@@ -58,6 +58,11 @@ func (s *Server) routes() []route {
 
 		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
 		{get, "/v1/settings", registry, s.getSettings, op("settings")},
+		{put, "/v1/settings", approvers, s.putSettings, op("set-settings")},
+		{get, "/v1/settings/versions", registry, s.getSettingsVersions, op("settings-versions")},
+		{get, "/v1/settings/versions/:id", registry, s.getSettingsVersion, op("settings-version")},
+		{post, "/v1/settings/rollback", approvers, s.rollbackSettings, op("rollback-settings")},
+		{post, "/v1/settings/reset", approvers, s.resetSettings, op("reset-settings")},
 		{post, "/v1/api-keys", operators, s.postAPIKey, op("issue-key")},
 		{get, "/v1/api-keys", operators, s.listAPIKeys, op("api-keys")},
 		{del, "/v1/api-keys/:id", operators, s.deleteAPIKey, op("revoke-key")},

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/smarthausgroup/caio/contracts"
-	"github.com/smarthausgroup/caio/verify"
 )
 
 // BundleList is what is in force for the tenant: the bundles, and every constraint of theirs, in order of id.
@@ -23,12 +22,6 @@ type BundleSummary struct {
 	Index int64 `json:"index"`
 }
 
-// SettingsAnswer are the operational settings in force, which policies read as data.caio.settings over the defaults of their bundles.
-type SettingsAnswer struct {
-	Settings map[string]any   `json:"settings"`
-	InForce  verify.Reference `json:"in_force"`
-}
-
 func (s *Server) getBundles(c *call) error {
 	now, _, err := c.tenant.read(s.ledger)
 	if err != nil {
@@ -45,12 +38,4 @@ func (s *Server) getBundles(c *call) error {
 		list.Bundles = append(list.Bundles, summary)
 	}
 	return c.answer(http.StatusOK, list)
-}
-
-func (s *Server) getSettings(c *call) error {
-	now, _, err := c.tenant.read(s.ledger)
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, SettingsAnswer{Settings: now.rules.settings, InForce: now.settings})
 }

@@ -57,12 +57,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.docs, err = renderDocs(s.routes()); err != nil {
 		return nil, err
 	}
-	for _, settings := range config.TenantSettings {
-		if _, err := s.rulesOf(settings); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := s.rulesOf(config.Settings); err != nil {
+	if err := s.checkConfigured(); err != nil {
 		return nil, err
 	}
 	who := config.Auth

@@ -31,7 +31,9 @@ type inForce struct {
 	services []registered // in order of id; those that await approval too
 	rules    *rules
 	settings verify.Reference
-	bundles  []verify.BundleReference
+	// settingsScope is store.TenantScope for settings that the tenant's people put in force, "" for those of the configuration.
+	settingsScope string
+	bundles       []verify.BundleReference
 	// What is known of bundles besides: those in force and those evaluated beside them, by name, and those that were handed in, by digest. The maps are not changed.
 	active, shadows, pushed map[string]ledger.Bundle
 
@@ -195,6 +197,7 @@ func (s *inForce) settle(fold *ledger.State, ready *prepared) {
 	}
 	slices.SortFunc(s.bundles, func(a, b verify.BundleReference) int { return cmp.Compare(a.Name, b.Name) })
 	s.settings = verify.Reference{Digest: fold.Settings.Digest, Revision: fold.Settings.Revision, Index: fold.Settings.Index}
+	s.settingsScope = fold.Settings.Scope
 	if key := rulesKey(s.bundles, s.settings.Digest); s.rules == nil || s.rules.key != key {
 		s.rules = ready.rules[key]
 		if s.rules == nil && s.fault == nil {
