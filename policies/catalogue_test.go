@@ -2,7 +2,9 @@ package policies_test
 
 import (
 	"context"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +18,12 @@ import (
 
 // decide takes a request to the whole catalogue, which nobody has attested, under the packs with their default settings.
 func decide(t *testing.T, text string) verify.Decision {
+	t.Helper()
+	return decider(t)(text)
+}
+
+// decider decides on one request after another as [decide] does.
+func decider(t *testing.T) func(text string) verify.Decision {
 	t.Helper()
 	all, err := catalog.All()
 	if err != nil {
@@ -37,27 +45,31 @@ func decide(t *testing.T, text string) verify.Decision {
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	request, ds := contracts.ParseRequest("request.json", []byte(text), contracts.Admission{})
-	if len(ds) > 0 {
-		t.Fatal(ds)
-	}
-	decider, err := engine.New(engine.Options{})
+	e, err := engine.New(engine.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	decision, err := decider.Decide(context.Background(), engine.Arguments{
-		Request: request, Principal: contracts.Principal{Tenant: "acme"}, Snapshot: snapshot, Policies: compiled, Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-	})
-	if err != nil {
-		t.Fatal(err)
+	return func(text string) verify.Decision {
+		t.Helper()
+		request, ds := contracts.ParseRequest("request.json", []byte(text), contracts.Admission{})
+		if len(ds) > 0 {
+			t.Fatal(ds)
+		}
+		decision, err := e.Decide(context.Background(), engine.Arguments{
+			Request: request, Principal: contracts.Principal{Tenant: "acme"}, Snapshot: snapshot, Policies: compiled, Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decision
 	}
-	return decision
 }
 
 // With their defaults, the packs must leave the catalogue usable: whoever asks for something harmless gets it.
 func TestDefaultsRouteTheHarmless(t *testing.T) {
+	decide := decider(t)
 	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
-		if d := decide(t, `{"intent": {"type": "`+kind+`"}}`); d.Outcome != verify.Routed {
+		if d := decide(`{"intent": {"type": "` + kind + `"}}`); d.Outcome != verify.Routed {
 			t.Errorf("%s: %s %+v", kind, d.Outcome, d.Candidates)
 		}
 	}
@@ -103,15 +115,76 @@ func TestDefaultsRefuseASearchForAPerson(t *testing.T) {
 
 // Who asks to be served quickly, or surely, still gets what the catalogue has for it; images take too long for all of its services.
 func TestDefaultPrioritiesLeaveTheCatalogueUsable(t *testing.T) {
+	decide := decider(t)
 	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
 		for _, profile := range []string{"realtime", "assurance"} {
 			want := verify.Routed
 			if kind == "image" && profile == "realtime" {
 				want = verify.Denied
 			}
-			if d := decide(t, `{"intent": {"type": "`+kind+`"}, "profile": "`+profile+`"}`); d.Outcome != want {
+			if d := decide(`{"intent": {"type": "` + kind + `"}, "profile": "` + profile + `"}`); d.Outcome != want {
 				t.Errorf("%s, %s: %s %+v", kind, profile, d.Outcome, d.Candidates)
 			}
+		}
+	}
+}
+
+var point = regexp.MustCompile(`Art\. 5\(1\)\([a-z]+\)|Annex III\(\d\)`)
+
+// The names by which the defaults of safety/ai_act know a use lead to the points of the regulation that are about it: refused where one applies at the time of [decide], warned of where it will.
+func TestDefaultsKnowUsesOfTheAct(t *testing.T) {
+	decide := decider(t)
+	for purpose, want := range map[string]string{
+		"subliminal.ads":                            "denied Art. 5(1)(a)",
+		"behaviour_manipulation":                    "denied Art. 5(1)(a)",
+		"behavioral-manipulation":                   "denied Art. 5(1)(a)",
+		"exploitation_of_vulnerability":             "denied Art. 5(1)(b)",
+		"social_scoring":                            "denied Art. 5(1)(c)",
+		"social-scoring.tenants":                    "denied Art. 5(1)(c)",
+		"crime_prediction":                          "denied Art. 5(1)(d)",
+		"face_scraping":                             "denied Art. 5(1)(e)",
+		"facial-scraping":                           "denied Art. 5(1)(e)",
+		"emotion_recognition.workplace":             "denied Annex III(1) Art. 5(1)(f)",
+		"emotion_recognition.education":             "denied Annex III(1) Art. 5(1)(f)",
+		"biometric_categorisation.sensitive":        "denied Annex III(1) Art. 5(1)(g)",
+		"biometric_categorization.sensitive":        "denied Annex III(1) Art. 5(1)(g)",
+		"remote_biometric_identification.real_time": "denied Annex III(1) Art. 5(1)(h)",
+		"nudification":                              "routed Art. 5(1)(ba)",
+		"intimate_imagery":                          "routed Art. 5(1)(ba)",
+		"csam":                                      "routed Art. 5(1)(bb)",
+		"child_abuse_material":                      "routed Art. 5(1)(bb)",
+		"emotion_recognition.cinema":                "routed Annex III(1)",
+		"critical_infrastructure.grid":              "routed Annex III(2)",
+		"education.admission":                       "routed Annex III(3)",
+		"hiring.screening":                          "routed Annex III(4)",
+		"worker_management":                         "routed Annex III(4)",
+		"credit_scoring":                            "routed Annex III(5)",
+		"health_insurance.pricing":                  "routed Annex III(5)",
+		"law_enforcement.evidence":                  "routed Annex III(6)",
+		"border_control":                            "routed Annex III(7)",
+		"judicial.research":                         "routed Annex III(8)",
+		"election_influence":                        "routed Annex III(8)",
+		"support":                                   "routed",
+		"social_media.scoring":                      "routed",
+		"education.translation":                     "routed",
+		"web_scraping":                              "routed",
+	} {
+		d := decide(`{"intent": {"type": "embeddings"}, "purpose": "` + purpose + `"}`)
+		var points []string
+		for _, w := range d.Warnings {
+			points = append(points, point.FindAllString(w.Reason, -1)...)
+		}
+		for _, c := range d.Candidates {
+			if c.Eliminated == nil {
+				continue
+			}
+			for _, v := range c.Eliminated.Violations {
+				points = append(points, point.FindAllString(v.Reason, -1)...)
+			}
+		}
+		slices.Sort(points)
+		if got := strings.Join(append([]string{d.Outcome}, slices.Compact(points)...), " "); got != want {
+			t.Errorf("%s: %s, want %s", purpose, got, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import rego.v2
 #   - ref: https://eur-lex.europa.eu/eli/reg/2024/1689/oj
 #     description: "Regulation (EU) 2024/1689, Art. 5: prohibited AI practices; Art. 113: from 2 February 2025"
 #   - ref: https://eur-lex.europa.eu/eli/reg/2026/1744/oj
-#     description: "Regulation (EU) 2026/1744, Art. 1(7) and 1(40): points (ba) and (bb), from 2 December 2026"
+#     description: "Regulation (EU) 2026/1744, which adds points (ba) and (bb) to Art. 5(1), from 2 December 2026"
 # custom:
 #   severity: critical
 #   controls: [AI Act Art. 5(1), ISO/IEC 42001:2023 A.9.4]
@@ -39,7 +39,7 @@ warn["AI-ACT-5"] contains msg if {
 #   - ref: https://eur-lex.europa.eu/eli/reg/2024/1689/oj
 #     description: "Regulation (EU) 2024/1689, Art. 14: human oversight; Art. 26(2): deployers assign it; Art. 6 and Annex III: which systems are high-risk"
 #   - ref: https://eur-lex.europa.eu/eli/reg/2026/1744/oj
-#     description: "Regulation (EU) 2026/1744, Art. 1(40): Chapter III, Sections 1 to 3, from 2 December 2027 (Art. 6(2) and Annex III) and 2 August 2028 (Art. 6(1) and Annex I)"
+#     description: "Regulation (EU) 2026/1744, which moves Chapter III, Sections 1 to 3, in Art. 113 to 2 December 2027 (Art. 6(2) and Annex III) and 2 August 2028 (Art. 6(1) and Annex I)"
 # custom:
 #   severity: high
 #   controls: [AI Act Art. 14, AI Act Art. 26(2), ISO/IEC 42001:2023 A.9.2]
