@@ -1,12 +1,10 @@
 package rego
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,16 +16,40 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 )
 
-// TestOptions say which tests to run and with what.
+// TestOptions say which tests to run and with what. A limit on the time of the whole run is that of the context.
 type TestOptions struct {
-	Options
-	Run      string        // regular expression over data.<package>.<test>; "" is all
-	Coverage bool          // not together with Trace
-	Trace    bool          // of every test, into TestResult.Trace
-	Timeout  time.Duration // of one test; 0 is 5 s
+	Options             // of bundles; not of [TestPlain]
+	Bundles  []string   // names of the bundles whose files of tests count, and are run; nil is all. Not of TestPlain
+	Run      string     // regular expression over data.<package>.<test>; "" is all
+	FailFast bool       // run the tests one by one, in order, until one fails or is an error
+	Coverage bool       // into Report.Coverage
+	Trace    TraceLevel // of the tests that fail, into TestResult.Trace
+	Bench    bool       // measure the tests that pass, into TestResult.Bench; a second each
+
+	Timeout  time.Duration         // of one test; 0 is 5 s, and 30 s with Bench
+	Parallel int                   // how many tests run at a time; 0 is the number of processors
+	Progress func(done, total int) // called after every test; may be nil
 }
 
-// Report is the outcome of a run of tests. A run that found none has no results.
+// TraceLevel is how much of the trace of a test that failed is kept, as `opa test --explain` has it.
+type TraceLevel string
+
+// TraceBrief is the notes and the failures, which is what OPA shows unless told otherwise.
+const (
+	TraceNone  TraceLevel = ""
+	TraceBrief TraceLevel = "brief"
+	TraceFails TraceLevel = "fails"
+	TraceNotes TraceLevel = "notes"
+	TraceFull  TraceLevel = "full"
+	TraceDebug TraceLevel = "debug"
+)
+
+// TraceLevels are those that show something.
+func TraceLevels() []TraceLevel {
+	return []TraceLevel{TraceBrief, TraceFails, TraceNotes, TraceFull, TraceDebug}
+}
+
+// Report is the outcome of a run of tests. A run that found none has no results. The counts are those of `opa test`: a test with cases counts once for each case, unless it is skipped or an error.
 type Report struct {
 	Results  []TestResult  `json:"results"` // in order of file and line
 	Pass     int           `json:"pass"`
@@ -35,7 +57,7 @@ type Report struct {
 	Skip     int           `json:"skip"`
 	Error    int           `json:"error"`
 	Duration time.Duration `json:"duration"` // in ns
-	// Coverage is how many percent of the lines of policies were evaluated, as OPA counts them, those of tests left out; nil if it was not asked for.
+	// Coverage is how many percent of the lines were evaluated, as OPA counts them; nil if it was not asked for. Of bundles the files of tests are left out.
 	Coverage  *float64             `json:"coverage,omitempty"`
 	Uncovered []contracts.Position `json:"uncovered,omitempty"`
 }
@@ -48,178 +70,182 @@ const (
 	TestError = "error"
 )
 
-// TestResult is the outcome of one test rule.
+// TestResult is the outcome of one test rule. Of several rules with one name, all but the first are numbered: test_x, test_x#01.
 type TestResult struct {
 	Package  string             `json:"package"` // data.caio.policy.gdpr_test
 	Name     string             `json:"name"`
 	Pos      contracts.Position `json:"location"`
-	Status   string             `json:"status"`           // pass | fail | skip | error
-	Detail   string             `json:"detail,omitempty"` // the expression that is not true, with the values of its variables; or the error
-	Output   string             `json:"output,omitempty"` // of print
-	Trace    string             `json:"trace,omitempty"`
+	Status   string             `json:"status"`             // pass | fail | skip | error
+	Cases    []TestCase         `json:"cases,omitempty"`    // of a test whose name ends in keys, in order of name
+	Detail   string             `json:"detail,omitempty"`   // Failures for people; or the error
+	Failures []Failure          `json:"failures,omitempty"` // one, or one for each case that failed; of an error where it occurred, and the calls that led there
+	Output   string             `json:"output,omitempty"`   // of print
+	Trace    string             `json:"trace,omitempty"`    // of a test that failed
+	Bench    *Benchmark         `json:"bench,omitempty"`
 	Duration time.Duration      `json:"duration"` // in ns
+}
+
+// TestCase is a case of a test rule with keys in its head, such as test_x[name].
+type TestCase struct {
+	Name   []string `json:"name"`   // its keys
+	Status string   `json:"status"` // pass | fail
 }
 
 // Test runs the `test_` rules of the bundles with OPA's own runner, over their data and the settings. Rules whose name begins with `todo_test_` are skipped.
 // The error is [contracts.Diagnostics] if the bundles don't compile; otherwise it is of the options, or the context's.
 func Test(ctx context.Context, bundles []*Bundle, o TestOptions) (Report, error) {
-	if o.Coverage && o.Trace {
-		return Report{}, errors.New("rego: coverage and trace exclude each other")
-	}
 	c := analyse(bundles, o.Options)
 	if err := c.faults.Err(); err != nil {
 		return Report{}, err
 	}
-	started := time.Now()
-	var coverage *cover.Cover
-	if o.Coverage {
-		coverage = cover.New()
-	}
-	results, err := c.runTests(ctx, o, coverage)
+	store := c.store()
+	txn, err := store.NewTransaction(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Results: []TestResult{}, Duration: time.Since(started)}
-	for _, result := range results {
-		r.add(testResult(result, o.Trace))
+	defer store.Abort(ctx, txn)
+	_, parsed := c.prepare(c.modules, c.testChecker(), testCapabilities(), testingModule())
+	s := &suite{
+		store: store, txn: txn, parsed: parsed, builtins: testBuiltins, raise: true,
+		compiler: func() *ast.Compiler {
+			compiler, _ := c.prepare(c.modules, c.testChecker(), testCapabilities(), testingModule())
+			return compiler
+		},
+		covered: func(file string) bool {
+			return !slices.ContainsFunc(c.modules, func(m *module) bool { return m.test && m.name == file })
+		},
 	}
-	if err := c.explainFailures(ctx, o, r.Results); err != nil {
+	if o.Bundles != nil {
+		s.owned = func(file string) bool {
+			return slices.ContainsFunc(c.modules, func(m *module) bool { return m.name == file && slices.Contains(o.Bundles, m.bundle.Name) })
+		}
+	}
+	return s.report(ctx, o)
+}
+
+// report runs the tests, explains those that failed, and measures.
+func (s *suite) report(ctx context.Context, o TestOptions) (Report, error) {
+	started := time.Now()
+	if err := s.compile(ctx, o); err != nil {
 		return Report{}, err
+	}
+	r := Report{Results: []TestResult{}}
+	results, err := s.run(ctx, o)
+	if err != nil {
+		return Report{}, err
+	}
+	for _, result := range results {
+		r.Add(testResult(result))
 	}
 	slices.SortFunc(r.Results, func(a, b TestResult) int {
 		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), strings.Compare(a.Package, b.Package), strings.Compare(a.Name, b.Name))
 	})
-	if coverage != nil {
-		r.cover(c.modules, coverage)
+	if err := s.explain(ctx, o, r.Results); err != nil {
+		return Report{}, err
 	}
+	if o.Bench {
+		if err := s.bench(ctx, r.Results); err != nil {
+			return Report{}, err
+		}
+	}
+	if s.coverage != nil {
+		r.cover(s.coverage.Report(s.parsed), s.covered)
+	}
+	r.Duration = time.Since(started)
 	return r, nil
 }
 
-// runTests compiles everything again, in the form that OPA's runner gives to tests, and runs them.
-func (c *compilation) runTests(ctx context.Context, o TestOptions, coverage *cover.Cover) ([]*tester.Result, error) {
-	compiler, parsed := c.prepare(c.modules, c.testChecker(), testCapabilities(), testingModule())
-	store := c.store()
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer store.Abort(ctx, txn)
-	runner := tester.NewRunner().SetCompiler(compiler).SetModules(parsed).SetStore(store).AddCustomBuiltins(testBuiltins).
-		RaiseBuiltinErrors(true).Filter(o.Run).SetTimeout(cmp.Or(o.Timeout, 5*time.Second)).EnableTracing(o.Trace)
-	if coverage != nil {
-		runner.SetCoverageQueryTracer(coverage)
-	}
-	stream, err := runner.RunTests(ctx, txn)
-	if err != nil {
-		return nil, fmt.Errorf("rego: the tests can't be run: %w", err)
-	}
-	var results []*tester.Result
-	for result := range stream {
-		results = append(results, result)
-	}
-	return results, ctx.Err()
-}
-
-func (r *Report) add(t TestResult) {
+// Add adds the result of a test, and counts it.
+func (r *Report) Add(t TestResult) {
 	r.Results = append(r.Results, t)
 	switch t.Status {
-	case TestPass:
-		r.Pass++
-	case TestFail:
-		r.Fail++
 	case TestSkip:
 		r.Skip++
-	default:
+		return
+	case TestError:
 		r.Error++
+		return
+	}
+	statuses := []string{t.Status}
+	if len(t.Cases) > 0 {
+		statuses = nil
+		for _, c := range t.Cases {
+			statuses = append(statuses, c.Status)
+		}
+	}
+	for _, status := range statuses {
+		if status == TestPass {
+			r.Pass++
+		} else {
+			r.Fail++
+		}
 	}
 }
 
-func testResult(result *tester.Result, trace bool) TestResult {
+// Total is how many tests, and cases of tests, there were.
+func (r *Report) Total() int { return r.Pass + r.Fail + r.Skip + r.Error }
+
+func testResult(result *tester.Result) TestResult {
 	t := TestResult{Package: result.Package, Name: result.Name, Pos: at(result.Location), Output: string(result.Output), Duration: result.Duration, Status: TestPass}
+	for path, sub := range result.SubResults.Iter {
+		if len(sub.SubResults) > 0 {
+			continue
+		}
+		status := TestPass
+		if sub.Fail {
+			status = TestFail
+		}
+		t.Cases = append(t.Cases, TestCase{path, status})
+	}
 	switch {
 	case result.Error != nil:
-		t.Status, t.Detail = TestError, result.Error.Error()
-		if failed := new(topdown.Error); errors.As(result.Error, &failed) {
-			t.Detail = failed.Message
-		}
+		t.Status = TestError
+		t.fault(result.Error)
 	case result.Skip:
 		t.Status = TestSkip
 	case result.Fail:
 		t.Status = TestFail
-		for path, sub := range result.SubResults.Iter {
-			if sub.Fail && len(sub.SubResults) == 0 {
-				t.Detail += fmt.Sprintf("case %s failed\n", strings.Join(path, " / "))
-			}
-		}
-	}
-	if trace {
-		var text bytes.Buffer
-		topdown.PrettyTrace(&text, result.Trace)
-		t.Trace = text.String()
 	}
 	return t
 }
 
-// explainFailures runs the tests that failed once more, traced, and says which expression was not true.
-func (c *compilation) explainFailures(ctx context.Context, o TestOptions, results []TestResult) error {
-	failed := map[string]*TestResult{}
-	var names []string
-	for i := range results {
-		if name := results[i].Package + "." + results[i].Name; results[i].Status == TestFail {
-			failed[name] = &results[i]
-			names = append(names, "^"+regexp.QuoteMeta(name)+"$")
-		}
+// fault says what went wrong, where, and how the evaluation came there.
+func (t *TestResult) fault(err error) {
+	failed := new(topdown.Error)
+	if !errors.As(err, &failed) {
+		t.Detail = err.Error()
+		return
 	}
-	if len(names) == 0 {
-		return nil
+	t.Detail = failed.Message
+	places := []*ast.Location{failed.Location}
+	for _, frame := range failed.StackTrace {
+		places = append(places, frame.Location)
 	}
-	o.Run, o.Trace = strings.Join(names, "|"), true
-	traced, err := c.runTests(ctx, o, nil)
-	for _, result := range traced {
-		if t := failed[result.Package+"."+result.Name]; t != nil {
-			t.Detail = strings.TrimSuffix(t.Detail+failure(result), "\n")
-		}
-	}
-	return err
-}
-
-// failure is the last expression of the test's own file that was not true, with what its variables were.
-func failure(result *tester.Result) string {
-	for _, event := range slices.Backward(result.Trace) {
-		if _, ok := event.Node.(*ast.Expr); event.Op != topdown.FailOp || !ok || event.Location == nil || event.Location.File != result.Location.File {
+	for _, place := range places {
+		if !place.HasFile() {
 			continue
 		}
-		expression := strings.TrimSpace(string(event.Location.Text))
-		values := map[string]string{}
-		for v, meta := range event.LocalMetadata {
-			if value := event.Locals.Get(v); value != nil && regexp.MustCompile(`\b`+regexp.QuoteMeta(string(meta.Name))+`\b`).MatchString(expression) {
-				values[string(meta.Name)] = value.String()
-			}
+		f := Failure{Pos: at(place), Expression: oneLine(string(place.Text))}
+		if n := len(t.Failures); n > 0 && t.Failures[n-1].Pos == f.Pos {
+			continue
 		}
-		text := fmt.Sprintf("line %d is not true: %s", event.Location.Row, expression)
-		for _, name := range sortedKeys(values) {
-			text += fmt.Sprintf("\n  %s = %s", name, values[name])
+		word := "from"
+		if len(t.Failures) == 0 {
+			word = "at"
 		}
-		return text
+		t.Failures = append(t.Failures, f)
+		t.Detail += fmt.Sprintf("\n%s %s: %s", word, f.Pos, f.Expression)
 	}
-	return ""
 }
 
-// cover adds what was evaluated.
-func (r *Report) cover(modules []*module, coverage *cover.Cover) {
-	parsed := map[string]*ast.Module{}
-	for _, m := range modules {
-		if !m.test {
-			parsed[m.name] = m.ast
-		}
-	}
-	files := coverage.Report(parsed).Files
+// cover adds what was evaluated, of the files that count.
+func (r *Report) cover(report cover.Report, counts func(file string) bool) {
 	covered, all := 0, 0
-	for _, name := range sortedKeys(parsed) {
-		file := files[name]
-		if file == nil {
+	for _, name := range sortedKeys(report.Files) {
+		if !counts(name) {
 			continue
 		}
+		file := report.Files[name]
 		covered += file.CoveredLines
 		all += file.CoveredLines + file.NotCoveredLines
 		for _, missed := range file.NotCovered {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/mattn/go-isatty"
 	"github.com/smarthausgroup/caio/contracts"
@@ -28,15 +30,19 @@ func addOptions(root *cobra.Command) *options {
 	flags.StringVar(&o.format, "format", "pretty", "`FORM` of the output: pretty, json or yaml")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but the result")
 	flags.BoolVar(&o.noColor, "no-color", os.Getenv("NO_COLOR") != "", "no colours (NO_COLOR)")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch o.format {
-		case "pretty", "json", "yaml":
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		known := append([]string{"pretty", "json", "yaml"}, strings.Fields(cmd.Annotations[moreFormats])...)
+		if slices.Contains(known, o.format) {
 			return nil
 		}
-		return misused("--format is pretty, json or yaml, not %q", o.format)
+		last := len(known) - 1
+		return misused("--format is %s or %s, not %q", strings.Join(known[:last], ", "), known[last], o.format)
 	}
 	return o
 }
+
+// moreFormats is the annotation of a command with the forms that it has besides those of every command, separated by blanks.
+const moreFormats = "formats"
 
 // tenantOrDefault is the tenant that was named, or the one of a first try.
 func (o *options) tenantOrDefault() string { return or(o.tenant, "default") }

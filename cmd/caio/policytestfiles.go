@@ -1,0 +1,81 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/smarthausgroup/caio/rego"
+)
+
+// firstPackage is the line that declares the package: nothing but comments may stand before it.
+var firstPackage = regexp.MustCompile(`(?m)^[ \t]*package[ \t]+(\S+)`)
+
+// inOwnPackage reports whether a file of Rego is in package caio, or in one below it. Of a near miss, as caio.polices, `check` will tell.
+func inOwnPackage(text []byte) bool {
+	declared := firstPackage.FindSubmatch(text)
+	if declared == nil {
+		return false
+	}
+	name := strings.FieldsFunc(string(declared[1]), func(r rune) bool { return r == '.' || r == '[' || r == '#' || r == ';' })
+	return len(name) > 0 && name[0] == "caio"
+}
+
+func isScenario(path string) bool {
+	return strings.HasSuffix(path, ".scenario.yaml") || strings.HasSuffix(path, ".scenario.json")
+}
+
+// holdsOwn reports whether a folder, a file or a tarball holds policies or scenarios of CAIO's. Hidden folders are passed over, as a bundle's are.
+func holdsOwn(path string, info fs.FileInfo) (bool, error) {
+	if info.Mode().IsRegular() && strings.HasSuffix(path, ".tar.gz") {
+		bundle, _, err := readBundle(path)
+		if err != nil || bundle == nil {
+			return false, err // OPA may still read it, or says what is wrong
+		}
+		return slices.ContainsFunc(bundle.Files, func(file rego.File) bool {
+			return isScenario(file.Path) || strings.HasSuffix(file.Path, ".rego") && inOwnPackage(file.Text)
+		}), nil
+	}
+	own := false
+	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != path && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir
+		case !entry.Type().IsRegular():
+			return nil
+		case isScenario(file):
+			own = true
+		case filepath.Ext(file) == ".rego":
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			own = inOwnPackage(text)
+		}
+		if own {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return own, err
+}
+
+func scenarioFiles(paths []string) (files []string, err error) {
+	for _, path := range paths {
+		err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+			if err == nil && isScenario(file) {
+				files = append(files, file)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
