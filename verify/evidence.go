@@ -182,7 +182,7 @@ func (ev *Evidence) parse(e entry) (err error) {
 	case entryAttestations:
 		return canonical.Decode(e.text, &ev.Attestations)
 	case entrySettings:
-		ev.Settings, err = parseSettings(e.text)
+		ev.Settings, err = ParseSettings(e.text)
 		return err
 	case entryDisclosures:
 		ev.Disclosures, err = parseDisclosures(e.text)
@@ -238,7 +238,8 @@ func AttestationsDigest(list []AttestationRecord) (string, error) { return canon
 // SettingsDigest is the digest that a document names.
 func SettingsDigest(settings map[string]any) (string, error) { return canonical.Digest(settings) }
 
-func parseSettings(text []byte) (map[string]any, error) {
+// ParseSettings reads canonical settings, strictly. Values are as contracts.Exact makes them.
+func ParseSettings(text []byte) (map[string]any, error) {
 	var values map[string]contracts.Value
 	if err := canonical.Decode(text, &values); err != nil {
 		return nil, err

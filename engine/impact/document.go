@@ -1,13 +1,17 @@
 package impact
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/engine"
+	"github.com/smarthausgroup/caio/engine/impact/export"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -32,6 +36,9 @@ func FromDocument(d *verify.Document, disclosures []verify.Disclosure, service f
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", candidate.Service, err)
 		}
+		if s.Contract.ID != candidate.Service {
+			return nil, fmt.Errorf("the contract %s is of the service %s, not %s", candidate.Contract, s.Contract.ID, candidate.Service)
+		}
 		c.Services = append(c.Services, s)
 		if candidate.History != nil {
 			c.History[candidate.Service] = *candidate.History
@@ -39,3 +46,59 @@ func FromDocument(d *verify.Document, disclosures []verify.Disclosure, service f
 	}
 	return c, nil
 }
+
+// MadeUnder reports whether the decision was made under these bundles, by name and digest, and settings.
+func MadeUnder(d *verify.Document, bundles []verify.BundleReference, settings string) bool {
+	if len(d.Bundles) != len(bundles) || d.Settings.Digest != settings {
+		return false
+	}
+	for _, b := range d.Bundles {
+		if !slices.ContainsFunc(bundles, func(in verify.BundleReference) bool { return in.Name == b.Name && in.Digest == b.Digest }) {
+			return false
+		}
+	}
+	return true
+}
+
+// FromExport gives the decisions of a file, in their order.
+func FromExport(r *export.Reader, rules *Rules) iter.Seq2[Pending, error] {
+	services := NewServices(r.Contract)
+	return func(yield func(Pending, error) bool) {
+		for {
+			stored, err := r.Next()
+			if err == io.EOF {
+				return
+			}
+			read := func(context.Context) (*Case, error) { return fromExport(r, stored, services, rules) }
+			if err != nil {
+				yield(Pending{}, err)
+				return
+			}
+			if !yield(Pending{Name: fmt.Sprintf("line %d", stored.Line), Tenant: r.Head.Tenant, Read: read}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func fromExport(r *export.Reader, stored *export.Decision, services *Services, rules *Rules) (*Case, error) {
+	d, disclosures, err := stored.Decode()
+	if err != nil {
+		return nil, err
+	}
+	c, err := FromDocument(d, disclosures, func(id, contract string) (*engine.Service, error) {
+		level, err := r.Level(d.Attestations.Digest, id, contract)
+		if err != nil {
+			return nil, err
+		}
+		return services.Get(contract, level)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.Rules, c.Link, c.OtherRules = rules, DocumentPath(d.DecisionID), !MadeUnder(d, r.Head.Bundles, r.Head.Settings)
+	return c, nil
+}
+
+// DocumentPath is where a server has the document of a decision (spec/interface.md, "HTTP").
+func DocumentPath(id string) string { return "/v1/decisions/" + id + "/document" }

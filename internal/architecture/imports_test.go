@@ -15,20 +15,21 @@ const module = "github.com/smarthausgroup/caio/"
 // allowed lists, for a package and all below it, which of our packages it may import. A package without a row may import everything.
 // The longest prefix that fits decides.
 var allowed = map[string][]string{
-	"contracts":         {"contracts"},
-	"contracts/catalog": {"contracts"},
-	"policies":          {},
-	"cel":               {"contracts"},
-	"rego":              {"contracts"},
-	"verify":            {"contracts", "verify"},
-	"verify/replay":     {"contracts", "verify", "cel", "rego"},
-	"engine":            {"contracts", "cel", "rego", "engine", "verify"},
-	"engine/field":      {"contracts"},
-	"internal/store":    {"internal/store"},
-	"internal/seal":     {"verify", "contracts"},
-	"internal/ledger":   {"internal/store", "internal/seal", "internal/ledger", "verify", "contracts"},
-	"server":            {"server", "contracts", "cel", "rego", "engine", "verify", "policies", "internal"},
-	"server/auth":       {"server/auth", "contracts", "verify", "internal"},
+	"contracts":            {"contracts"},
+	"contracts/catalog":    {"contracts"},
+	"policies":             {},
+	"cel":                  {"contracts"},
+	"rego":                 {"contracts"},
+	"verify":               {"contracts", "verify"},
+	"verify/replay":        {"contracts", "verify", "cel", "rego"},
+	"engine":               {"contracts", "cel", "rego", "engine", "verify"},
+	"engine/field":         {"contracts"},
+	"engine/impact/export": {"contracts", "verify"},
+	"internal/store":       {"internal/store"},
+	"internal/seal":        {"verify", "contracts"},
+	"internal/ledger":      {"internal/store", "internal/seal", "internal/ledger", "verify", "contracts"},
+	"server":               {"server", "contracts", "cel", "rego", "engine", "verify", "policies", "internal"},
+	"server/auth":          {"server/auth", "contracts", "verify", "internal"},
 }
 
 // foreign lists what a package must not depend on, however indirectly.
