@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,60 +17,66 @@ import (
 	"github.com/smarthausgroup/caio/verify"
 )
 
-// decide takes a request to the whole catalogue, which nobody has attested, under the packs with their default settings.
-func decide(t *testing.T, text string) verify.Decision {
-	t.Helper()
-	return decider(t)(text)
+// setting is the whole catalogue, which nobody has attested, and the packs with their default settings.
+type setting struct {
+	snapshot *engine.Snapshot
+	compiled *rego.Policies
+	decider  *engine.Engine
 }
 
-// decider decides on one request after another as [decide] does.
-func decider(t *testing.T) func(text string) verify.Decision {
-	t.Helper()
+var defaults = sync.OnceValues(func() (*setting, error) {
 	all, err := catalog.All()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	services := make([]*engine.Service, len(all))
 	for i, c := range all {
 		service, ds := engine.NewService(c, contracts.SelfAttested)
 		if len(ds) > 0 {
-			t.Fatal(ds)
+			return nil, ds
 		}
 		services[i] = service
 	}
+	bundle, ds := rego.ReadFS("baseline", policies.FS)
+	if len(ds) > 0 {
+		return nil, ds
+	}
+	compiled, ds := rego.Compile([]*rego.Bundle{bundle}, rego.Options{})
+	if len(ds) > 0 {
+		return nil, ds
+	}
 	snapshot, err := engine.NewSnapshot(services...)
+	if err != nil {
+		return nil, err
+	}
+	decider, err := engine.New(engine.Options{})
+	return &setting{snapshot, compiled, decider}, err
+})
+
+// decide takes a request to the whole catalogue under the packs with their default settings.
+func decide(t *testing.T, text string) verify.Decision {
+	t.Helper()
+	s, err := defaults()
 	if err != nil {
 		t.Fatal(err)
 	}
-	compiled, ds := rego.Compile([]*rego.Bundle{read(t, policies.FS)}, rego.Options{})
+	request, ds := contracts.ParseRequest("request.json", []byte(text), contracts.Admission{})
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
-	e, err := engine.New(engine.Options{})
+	decision, err := s.decider.Decide(context.Background(), engine.Arguments{
+		Request: request, Principal: contracts.Principal{Tenant: "acme"}, Snapshot: s.snapshot, Policies: s.compiled, Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(text string) verify.Decision {
-		t.Helper()
-		request, ds := contracts.ParseRequest("request.json", []byte(text), contracts.Admission{})
-		if len(ds) > 0 {
-			t.Fatal(ds)
-		}
-		decision, err := e.Decide(context.Background(), engine.Arguments{
-			Request: request, Principal: contracts.Principal{Tenant: "acme"}, Snapshot: snapshot, Policies: compiled, Time: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return decision
-	}
+	return decision
 }
 
 // With their defaults, the packs must leave the catalogue usable: whoever asks for something harmless gets it.
 func TestDefaultsRouteTheHarmless(t *testing.T) {
-	decide := decider(t)
 	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
-		if d := decide(`{"intent": {"type": "` + kind + `"}}`); d.Outcome != verify.Routed {
+		if d := decide(t, `{"intent": {"type": "` + kind + `"}}`); d.Outcome != verify.Routed {
 			t.Errorf("%s: %s %+v", kind, d.Outcome, d.Candidates)
 		}
 	}
@@ -115,14 +122,13 @@ func TestDefaultsRefuseASearchForAPerson(t *testing.T) {
 
 // Who asks to be served quickly, or surely, still gets what the catalogue has for it; images take too long for all of its services.
 func TestDefaultPrioritiesLeaveTheCatalogueUsable(t *testing.T) {
-	decide := decider(t)
 	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
 		for _, profile := range []string{"realtime", "assurance"} {
 			want := verify.Routed
 			if kind == "image" && profile == "realtime" {
 				want = verify.Denied
 			}
-			if d := decide(`{"intent": {"type": "` + kind + `"}, "profile": "` + profile + `"}`); d.Outcome != want {
+			if d := decide(t, `{"intent": {"type": "` + kind + `"}, "profile": "` + profile + `"}`); d.Outcome != want {
 				t.Errorf("%s, %s: %s %+v", kind, profile, d.Outcome, d.Candidates)
 			}
 		}
@@ -133,7 +139,6 @@ var point = regexp.MustCompile(`Art\. 5\(1\)\([a-z]+\)|Annex III\(\d\)`)
 
 // The names by which the defaults of safety/ai_act know a use lead to the points of the regulation that are about it: refused where one applies at the time of [decide], warned of where it will.
 func TestDefaultsKnowUsesOfTheAct(t *testing.T) {
-	decide := decider(t)
 	for purpose, want := range map[string]string{
 		"subliminal.ads":                            "denied Art. 5(1)(a)",
 		"behaviour_manipulation":                    "denied Art. 5(1)(a)",
@@ -169,7 +174,7 @@ func TestDefaultsKnowUsesOfTheAct(t *testing.T) {
 		"education.translation":                     "routed",
 		"web_scraping":                              "routed",
 	} {
-		d := decide(`{"intent": {"type": "embeddings"}, "purpose": "` + purpose + `"}`)
+		d := decide(t, `{"intent": {"type": "embeddings"}, "purpose": "` + purpose + `"}`)
 		var points []string
 		for _, w := range d.Warnings {
 			points = append(points, point.FindAllString(w.Reason, -1)...)
@@ -185,6 +190,26 @@ func TestDefaultsKnowUsesOfTheAct(t *testing.T) {
 		slices.Sort(points)
 		if got := strings.Join(append([]string{d.Outcome}, slices.Compact(points)...), " "); got != want {
 			t.Errorf("%s: %s, want %s", purpose, got, want)
+		}
+	}
+}
+
+// A user of some caution is served by a catalogue that nobody has attested. One who wants only what was looked at is not, and each of its services fell by that pack.
+func TestDefaultTraitsLeaveTheCatalogueUsable(t *testing.T) {
+	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
+		if d := decide(t, `{"intent": {"type": "`+kind+`"}, "traits": {"conservative": 0.5, "risk_tolerance": 0.5}}`); d.Outcome != verify.Routed {
+			t.Errorf("%s: %s %+v", kind, d.Outcome, d.Candidates)
+		}
+	}
+	for trait, id := range map[string]string{`{"conservative": 0.8}`: "CONSERVATIVE-ATTESTED", `{"risk_tolerance": 0.2}`: "RISK-FAILURE"} {
+		d := decide(t, `{"intent": {"type": "embeddings"}, "traits": `+trait+`}`)
+		if d.Outcome != verify.Denied {
+			t.Errorf("%s: %s", trait, d.Outcome)
+		}
+		for _, c := range d.Candidates {
+			if c.Eliminated == nil || !slices.ContainsFunc(c.Eliminated.Violations, func(v contracts.Violation) bool { return v.ID == id }) {
+				t.Errorf("%s: %s did not fall by %s: %+v", trait, c.Service, id, c.Eliminated)
+			}
 		}
 	}
 }
