@@ -2,6 +2,7 @@ package rego
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -10,11 +11,18 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 )
 
-// Documented is what a page on a constraint says: its annotation, and which tests mention it (spec/policy.md, "Bundles").
+// Documented is what a page on a constraint says: its annotation, the settings that it reads, and which tests mention it (spec/policy.md, "Bundles").
 type Documented struct {
 	contracts.Constraint
-	Related []Resource `json:"related_resources"`
-	Tests   []Mention  `json:"tests"` // in order of place
+	Related  []Resource `json:"related_resources"`
+	Settings []Setting  `json:"settings"` // in order of name
+	Tests    []Mention  `json:"tests"`    // in order of place
+}
+
+// Setting is an operational setting that a constraint reads, or a map of them.
+type Setting struct {
+	Name    string          `json:"name"`    // without data.caio.settings: gdpr.regions
+	Default json.RawMessage `json:"default"` // that of the bundle
 }
 
 // Resource is something to read about a constraint.
@@ -35,11 +43,11 @@ func Document(bundles []*Bundle, o Options) ([]Documented, contracts.Diagnostics
 	if c.faults.HasErrors() {
 		return nil, c.faults
 	}
-	tests := c.mentions()
+	tests, sources := c.mentions(), c.sources()
 	documented := []Documented{}
 	for _, p := range c.packs {
 		for _, k := range p.constraints {
-			d := Documented{Constraint: k.Constraint, Related: []Resource{}, Tests: []Mention{}}
+			d := Documented{Constraint: k.Constraint, Related: []Resource{}, Settings: settingsIn(sources[k.ID]), Tests: []Mention{}}
 			for _, r := range k.related {
 				d.Related = append(d.Related, Resource{Ref: r.Ref.String(), Description: strings.TrimSpace(r.Description)})
 			}
@@ -55,6 +63,17 @@ func Document(bundles []*Bundle, o Options) ([]Documented, contracts.Diagnostics
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.ID, b.ID))
 	})
 	return documented, c.faults
+}
+
+// settingsIn are those among what a constraint is made of.
+func settingsIn(sources map[string]string) []Setting {
+	settings := []Setting{}
+	for _, path := range sortedKeys(sources) {
+		if name, ok := strings.CutPrefix(path, "data."+dotted(settingsPath)+"."); ok {
+			settings = append(settings, Setting{name, json.RawMessage(sources[path])})
+		}
+	}
+	return settings
 }
 
 // mentioning is a test, with every text that it and the rules that it uses hold.

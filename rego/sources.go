@@ -18,6 +18,10 @@ func Sources(bundles []*Bundle, o Options) (map[string]map[string]string, contra
 	if c.faults.HasErrors() {
 		return nil, c.faults
 	}
+	return c.sources(), c.faults
+}
+
+func (c *compilation) sources() map[string]map[string]string {
 	parsed := map[contracts.Position]*ast.Rule{}
 	for _, m := range c.modules {
 		for _, rule := range m.ast.Rules {
@@ -36,7 +40,7 @@ func Sources(bundles []*Bundle, o Options) (map[string]map[string]string, contra
 			all[k.ID] = s.texts()
 		}
 	}
-	return all, c.faults
+	return all
 }
 
 // sources collects those of one constraint.

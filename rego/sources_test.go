@@ -1,6 +1,7 @@
 package rego_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -85,6 +86,19 @@ func TestSources(t *testing.T) {
 				t.Errorf("changed: %v, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestDocumentedSettings says which settings a constraint reads, and their defaults.
+func TestDocumentedSettings(t *testing.T) {
+	documented, faults := rego.Document([]*rego.Bundle{bundleOf(t, "b", sourced())}, rego.Options{})
+	if faults.HasErrors() {
+		t.Fatal(faults)
+	}
+	for i, want := range []string{`[{a.labels ["pii"]}]`, `[{b.most 3}]`} {
+		if got := fmt.Sprintf("%s", documented[i].Settings); got != want {
+			t.Errorf("%s reads %s, not %s", documented[i].ID, got, want)
+		}
 	}
 }
 

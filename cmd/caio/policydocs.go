@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
 	"fmt"
+	"html/template"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,62 +18,97 @@ import (
 )
 
 func newPolicyDocs(o *options) *cobra.Command {
-	var output string
+	var d policyDocs
 	cmd := &cobra.Command{
 		Use:   "docs DIR",
-		Short: "Write a page in Markdown on every constraint, from the annotations",
-		Long: `Write a page in Markdown on every constraint of the bundle in a folder, by package: title, description, severity, controls, remedy, what to read, where it is, and the tests and scenarios that mention it.
+		Short: "Write a page on every constraint, from the annotations",
+		Long: `Write a page on every constraint of the bundle in a folder, by package: title, description, severity, controls, remedy, what to read, the settings that it reads, where it is, and the tests and scenarios that mention it.
 
+--format says markdown, html, json or yaml; without it the name of --output does, and else it is Markdown. HTML is one file that needs nothing else, for screens and for paper; #ID leads to a constraint.
 A test mentions a constraint if its id stands in the test or in a rule of the test's package that it uses; a scenario, if it expects its violation.
 The same sources give the same page. Exit 1 if the bundle has a fault.`,
-		Example: "  caio policy docs policies -o policies.md\n  caio policy docs policies --format json",
-		Args:    cobra.ExactArgs(1),
+		Example:     "  caio policy docs policies -o policies.md\n  caio policy docs policies -o policies.html\n  caio policy docs policies --format json",
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{moreFormats: "markdown html"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			documented, err := o.documented(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			if o.machine() {
-				return o.emit(cmd, map[string]any{"constraints": documented})
-			}
-			text := policyPage(documented)
-			if output == "" {
-				_, err = fmt.Fprint(cmd.OutOrStdout(), text)
-				return err
-			}
-			return replaceFile(output, []byte(text), 0o644)
+			return d.run(o, cmd, args[0])
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write the page to, in place of standard output")
+	cmd.Flags().StringVarP(&d.output, "output", "o", "", "`FILE` to write the page to, in place of standard output")
 	return cmd
 }
 
+type policyDocs struct{ output string }
+
+func (d *policyDocs) run(o *options, cmd *cobra.Command, dir string) error {
+	bundle, documented, err := o.documented(cmd, dir)
+	if err != nil {
+		return err
+	}
+	var text []byte
+	switch form := d.form(o, cmd); form {
+	case "html":
+		text, err = policyHTML(bundle, documented)
+	case "json", "yaml":
+		if text, err = json.Marshal(map[string]any{"constraints": documented}); err == nil && form == "yaml" {
+			text, err = toYAML(text)
+		} else {
+			text = append(text, '\n')
+		}
+	default:
+		text = []byte(policyPage(documented))
+	}
+	switch {
+	case err != nil:
+		return err
+	case d.output == "":
+		_, err = cmd.OutOrStdout().Write(text)
+		return err
+	}
+	return replaceFile(d.output, text, 0o644)
+}
+
+// form is what was asked for, or what the name of the file says.
+func (d *policyDocs) form(o *options, cmd *cobra.Command) string {
+	if !cmd.Flags().Changed("format") {
+		switch filepath.Ext(d.output) {
+		case ".html", ".htm":
+			return "html"
+		case ".json":
+			return "json"
+		case ".yaml", ".yml":
+			return "yaml"
+		}
+	}
+	return o.format
+}
+
 // documented describes the constraints of the bundle in a folder. Places are relative to it.
-func (o *options) documented(cmd *cobra.Command, dir string) ([]rego.Documented, error) {
+func (o *options) documented(cmd *cobra.Command, dir string) (*rego.Bundle, []rego.Documented, error) {
 	if info, err := os.Stat(dir); err != nil {
-		return nil, err
+		return nil, nil, err
 	} else if !info.IsDir() {
-		return nil, misused("%s is not a folder", dir)
+		return nil, nil, misused("%s is not a folder", dir)
 	}
 	bundles, err := o.bundles(cmd, []string{dir})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	documented, diagnostics := rego.Document(bundles, rego.Options{})
 	if o.diagnose(cmd, diagnostics) {
-		return nil, no()
+		return nil, nil, no()
 	}
 	if len(documented) == 0 {
-		return nil, errNoConstraint()
+		return nil, nil, errNoConstraint()
 	}
 	files, err := scenarioFiles([]string{dir})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var scenarios []scenario.Scenario
 	if len(files) > 0 {
 		if scenarios, err = o.readScenarios(cmd, files); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	relative := func(pos *contracts.Position) {
@@ -87,7 +126,7 @@ func (o *options) documented(cmd *cobra.Command, dir string) ([]rego.Documented,
 			relative(&d.Tests[j].Pos)
 		}
 	}
-	return documented, nil
+	return bundles[0], documented, nil
 }
 
 // expectsViolation reports whether a scenario expects that some service violates the constraint.
@@ -116,18 +155,29 @@ func policyPage(documented []rego.Documented) string {
 			fmt.Fprintf(&b, "\n## %s\n", escaped(pkg))
 		}
 		fmt.Fprintf(&b, "\n### %s: %s\n\n", escaped(d.ID), escaped(flat(d.Title)))
-		for paragraph := range strings.SplitSeq(d.Description, "\n\n") {
-			if strings.TrimSpace(paragraph) != "" {
-				fmt.Fprintf(&b, "%s\n\n", escaped(flat(paragraph)))
-			}
+		for _, paragraph := range paragraphs(d.Description) {
+			fmt.Fprintf(&b, "%s\n\n", escaped(paragraph))
 		}
 		writeFacts(&b, &d)
 	}
 	return b.String()
 }
 
+// paragraphs are those of a text, each on one line.
+func paragraphs(text string) (list []string) {
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		if strings.TrimSpace(paragraph) != "" {
+			list = append(list, flat(paragraph))
+		}
+	}
+	return list
+}
+
 func writeFacts(b *strings.Builder, d *rego.Documented) {
 	fmt.Fprintf(b, "- Severity: %s\n- Controls: %s\n- Remedy: %s\n", d.Severity, escaped(or(strings.Join(d.Controls, "; "), "none")), escaped(flat(d.Remedy)))
+	for _, s := range d.Settings {
+		fmt.Fprintf(b, "- Setting: `%s`, by default `%s`\n", s.Name, s.Default)
+	}
 	for _, r := range d.Related {
 		fmt.Fprintf(b, "- Read: [%s](<%s>)\n", escaped(flat(or(r.Description, r.Ref))), r.Ref)
 	}
@@ -150,3 +200,34 @@ var markdown = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, 
 
 // escaped is text that Markdown takes for nothing else.
 func escaped(text string) string { return markdown.Replace(text) }
+
+//go:embed policydocs.html
+var policyTemplate string
+
+// documentedPackage is what one package holds.
+type documentedPackage struct {
+	Name        string
+	Constraints []rego.Documented
+}
+
+// policyHTML is the page as one file of HTML.
+func policyHTML(bundle *rego.Bundle, documented []rego.Documented) ([]byte, error) {
+	page, err := template.New("constraints").Funcs(template.FuncMap{
+		"paragraphs": paragraphs,
+		"rego":       func(file string) bool { return strings.HasSuffix(file, ".rego") },
+	}).Parse(policyTemplate)
+	if err != nil {
+		return nil, err
+	}
+	var packages []documentedPackage
+	for _, d := range documented {
+		if n := len(packages); n == 0 || packages[n-1].Name != d.Package {
+			packages = append(packages, documentedPackage{Name: d.Package})
+		}
+		last := &packages[len(packages)-1]
+		last.Constraints = append(last.Constraints, d)
+	}
+	var text bytes.Buffer
+	err = page.Execute(&text, map[string]any{"Revision": bundle.Revision, "Digest": bundle.Digest, "Packages": packages, "Constraints": documented})
+	return text.Bytes(), err
+}
