@@ -76,7 +76,7 @@ func decide(t *testing.T, text string) verify.Decision {
 // With their defaults, the packs must leave the catalogue usable: whoever asks for something harmless gets it.
 func TestDefaultsRouteTheHarmless(t *testing.T) {
 	for _, kind := range []string{"embeddings", "rerank", "search", "speech", "transcription", "image", "chat"} {
-		if d := decide(t, `{"intent": {"type": "` + kind + `"}}`); d.Outcome != verify.Routed {
+		if d := decide(t, `{"intent": {"type": "`+kind+`"}}`); d.Outcome != verify.Routed {
 			t.Errorf("%s: %s %+v", kind, d.Outcome, d.Candidates)
 		}
 	}
@@ -128,7 +128,7 @@ func TestDefaultPrioritiesLeaveTheCatalogueUsable(t *testing.T) {
 			if kind == "image" && profile == "realtime" {
 				want = verify.Denied
 			}
-			if d := decide(t, `{"intent": {"type": "` + kind + `"}, "profile": "` + profile + `"}`); d.Outcome != want {
+			if d := decide(t, `{"intent": {"type": "`+kind+`"}, "profile": "`+profile+`"}`); d.Outcome != want {
 				t.Errorf("%s, %s: %s %+v", kind, profile, d.Outcome, d.Candidates)
 			}
 		}
@@ -174,7 +174,7 @@ func TestDefaultsKnowUsesOfTheAct(t *testing.T) {
 		"education.translation":                     "routed",
 		"web_scraping":                              "routed",
 	} {
-		d := decide(t, `{"intent": {"type": "embeddings"}, "purpose": "` + purpose + `"}`)
+		d := decide(t, `{"intent": {"type": "embeddings"}, "purpose": "`+purpose+`"}`)
 		var points []string
 		for _, w := range d.Warnings {
 			points = append(points, point.FindAllString(w.Reason, -1)...)
