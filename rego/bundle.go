@@ -233,6 +233,13 @@ func within(path, root string) bool {
 	return root == "" || path == root || strings.HasPrefix(path, root+"/")
 }
 
+// Overlaps reports whether the bundles lay claim to the same place, so that they can't be in force together.
+func (b *Bundle) Overlaps(other *Bundle) bool {
+	return slices.ContainsFunc(b.Roots, func(root string) bool {
+		return slices.ContainsFunc(other.Roots, func(taken string) bool { return overlap(root, taken) })
+	})
+}
+
 // owns reports whether one of the bundle's roots holds the path.
 func (b *Bundle) owns(path string) bool {
 	return slices.ContainsFunc(b.Roots, func(root string) bool { return within(path, root) })

@@ -53,23 +53,34 @@ func (s *Scenario) Rows() map[string]contracts.History {
 
 // Arguments compiles the scenario's contracts, and the bundles with its settings and data. The error holds every fault, as contracts.Diagnostics.
 func (s *Scenario) Arguments(bundles []*rego.Bundle) (engine.Arguments, error) {
-	var faults contracts.Diagnostics
-	var services []*engine.Service
-	for _, contract := range s.Contracts {
-		level := contracts.SelfAttested
-		if attested, ok := s.Attestations[contract.ID]; ok {
-			level = attested
-		}
-		service, ds := engine.NewService(contract, level)
-		faults = append(faults, ds...)
-		services = append(services, service)
-	}
+	services, faults := s.services()
 	policies, ds := rego.Compile(bundles, rego.Options{Settings: s.Settings, Data: s.Data})
 	if err := append(faults, ds...).Err(); err != nil {
 		return engine.Arguments{}, err
 	}
 	snapshot, err := engine.NewSnapshot(services...)
 	return engine.Arguments{Request: s.Request, Principal: s.Principal, Snapshot: snapshot, Policies: policies, History: s.Rows(), Time: s.Time}, err
+}
+
+// Snapshot compiles the scenario's contracts. The error holds every fault, as contracts.Diagnostics.
+func (s *Scenario) Snapshot() (*engine.Snapshot, error) {
+	services, faults := s.services()
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return engine.NewSnapshot(services...)
+}
+
+func (s *Scenario) services() (services []*engine.Service, faults contracts.Diagnostics) {
+	for _, contract := range s.Contracts {
+		level := contracts.SelfAttested
+		if attested, ok := s.Attestations[contract.ID]; ok {
+			level = attested
+		}
+		service, ds := engine.NewService(contract, level)
+		services, faults = append(services, service), append(faults, ds...)
+	}
+	return services, faults
 }
 
 // Result of a scenario. It passed if there is no difference.
