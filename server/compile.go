@@ -176,6 +176,9 @@ func (s *Server) rulesToOpen(ctx context.Context, t *tenant) (*rules, error) {
 	if failed != nil {
 		return nil, failed
 	}
+	if unfit.core() != nil {
+		unfit.separate = true // whoever mends it is held to the stricter rule
+	}
 	unfit.fault = s.unfit(own, err)
 	return unfit, nil
 }

@@ -43,6 +43,10 @@ type Config struct {
 	Bundles []*rego.Bundle
 	// AllowUnsigned lets bundles be in force that no key signed. The proofs say so.
 	AllowUnsigned bool
+	// PolicyKeys verify the bundles that are pushed, by id.
+	PolicyKeys map[string]rego.Key
+	// ApproverKeys verify what approvers sign of an activation.
+	ApproverKeys verify.Keys
 	// Settings are the operational settings of every tenant that has none of its own in TenantSettings. Values are as contracts.Exact makes them.
 	Settings       map[string]any
 	TenantSettings map[string]map[string]any
@@ -67,11 +71,13 @@ type Limits struct {
 	RequestBytes int64         // of a request's body: 1 MiB
 	BatchBytes   int64         // of a batch: 16 MiB
 	BatchSize    int           // requests of a batch: 1,000
+	BundleBytes  int64         // of a bundle that is pushed, compressed: 8 MiB
 	ReadHeader   time.Duration // 5 s
 	Read         time.Duration // of a whole request: 30 s
 	Write        time.Duration // 60 s
 	Idle         time.Duration // 2 min
 	Decision     time.Duration // until a decision is stored: 5 s
+	Gate         time.Duration // for the tests of a bundle: 30 s
 	Shutdown     time.Duration // for requests in flight: 30 s
 	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time.
 	Evaluations int
@@ -92,6 +98,8 @@ func (l Limits) filled() Limits {
 	fill(&l.RequestBytes, 1<<20)
 	fill(&l.BatchBytes, 16<<20)
 	fill(&l.BatchSize, 1000)
+	fill(&l.BundleBytes, 8<<20)
+	fill(&l.Gate, 30*time.Second)
 	fill(&l.ReadHeader, 5*time.Second)
 	fill(&l.Read, 30*time.Second)
 	fill(&l.Write, 60*time.Second)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -44,12 +43,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		}
 	}
 	problem := schema("/components/schemas/Problem")
-	placeholder := regexp.MustCompile(`\{\w+\}`)
 	checked := 0
 	for _, e := range endpoints() {
 		x := i.prepare("default", "own")
 		token := i.token("default", auth.Operator)
-		path := placeholder.ReplaceAllString(e.path, "{id}")
+		path := e.described()
 		for _, query := range []string{"", "?detail=full", "?detail=none"} {
 			call := e.at(x)
 			call.path += query
@@ -91,7 +89,7 @@ func TestDocs(t *testing.T) {
 	r := i.call("GET", "/docs", "", "")
 	page := string(r.body)
 	for _, e := range endpoints() {
-		path := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(e.path, "{id}")
+		path := e.described()
 		if !strings.Contains(page, `<span class="method `+e.method+`">`+e.method+`</span> <code>`+path+`</code>`) {
 			t.Errorf("%s %s is not on the page", e.method, path)
 		}

@@ -32,6 +32,13 @@ func (f *found) reason(text string) {
 	}
 }
 
+// digest adds a fault unless the text is a digest, or empty; what is left out is neither.
+func (f *found) digest(pointer string, text *string) {
+	if text != nil && *text != "" && !digestForm.MatchString(*text) {
+		f.add(pointer, "invalid-value", "expected a digest: 64 hexadecimal digits, or nothing")
+	}
+}
+
 // problem is the answer to a body with faults, nil without any.
 func (f *found) problem() error {
 	if len(*f) == 0 {

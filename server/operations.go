@@ -23,6 +23,7 @@ type operation struct {
 
 var (
 	mediaJSON     = []string{"application/json"}
+	mediaBundle   = []string{"application/gzip"}
 	mediaContract = []string{"application/yaml", "application/x-yaml", "text/yaml", "application/json"}
 
 	ok      = []int{200}
@@ -55,6 +56,31 @@ const (
     "evidence": "/v1/decisions/01a20368-453e-7f21-aad0-9018e60ae18f/evidence"
   },
   "index": 1234
+}`
+)
+
+// A bundle that is pushed, and put in force.
+const (
+	examplePushed = `{
+  "name": "gdpr",
+  "revision": "12",
+  "digest": "5f2b6a0c0e54f9d7e2d7b0f3a4c1b8e96d30f47a51c2e8b9d6074f3a1e5c8b27",
+  "key": "release",
+  "constraints": [],
+  "tests": {"pass": 14, "fail": 0, "skip": 0, "error": 0},
+  "unchanged": false,
+  "index": 1240
+}`
+	exampleActivation = `{"reason": "transfers to Switzerland, ticket 88", "previous": ""}`
+	exampleActivated  = `{
+  "name": "gdpr",
+  "digest": "5f2b6a0c0e54f9d7e2d7b0f3a4c1b8e96d30f47a51c2e8b9d6074f3a1e5c8b27",
+  "key": "release",
+  "previous": "",
+  "author": "ann@example.com",
+  "tests": {"pass": 14, "fail": 0, "skip": 0, "error": 0},
+  "unchanged": false,
+  "index": 1241
 }`
 )
 
@@ -91,7 +117,12 @@ var operations = []operation{
 	{id: "validate", summary: "Check a contract without registering it.", media: mediaContract, takes: json.RawMessage(contracts.ContractSchema()), status: ok, gives: Validation{}},
 	{id: "schema", summary: "The JSON Schema of a contract.", status: ok, gives: plain, givesMedia: "application/schema+json"},
 
-	{id: "bundles", summary: "The policies in force, and every constraint of theirs.", status: ok, gives: BundleList{}},
+	{id: "bundles", summary: "The bundles in force, those evaluated beside them, those that were pushed, and every constraint in force.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: BundleList{}},
+	{id: "bundle-versions", summary: "What was done with bundles, in the order of the log: by whom, why, and what was in force before.", query: []string{"tenant", "name", "cursor", "limit"}, status: ok, gives: BundleVersionList{}},
+	{id: "push", summary: "Hand in a bundle, which changes nothing yet. It must be signed, compile with everything in force, and pass its own tests. The same one again changes nothing.", query: []string{"tenant", "name"}, media: mediaBundle, takes: plain, status: []int{200, 201}, gives: BundlePushed{}, creates: true, answered: examplePushed},
+	{id: "activate", summary: "Put a bundle in force that was pushed, in place of the one of its name. It is held to the keys of now, compiled and tested once more. The entry in the log is durable before it takes effect.", query: []string{"tenant"}, media: mediaJSON, takes: ActivationRequest{}, status: ok, gives: Activation{}, creates: true, asked: exampleActivation, answered: exampleActivated},
+	{id: "deactivate", summary: "Take one of the tenant's own bundles out of force.", query: []string{"tenant"}, media: mediaJSON, takes: DeactivationRequest{}, status: ok, gives: Activation{}, creates: true, asked: `{"reason": "merged into the bundle house"}`},
+	{id: "rollback", summary: "Undo the last change of what is in force under a name: the version before comes back, or none. A second rollback undoes the first.", query: []string{"tenant"}, media: mediaJSON, takes: RollbackRequest{}, status: ok, gives: Activation{}, creates: true, asked: `{"name": "gdpr", "reason": "denies the intake service; ticket 93"}`},
 	{id: "settings", summary: "The operational settings in force, what policies read with the defaults, and the JSON Schema of each pack's.", query: []string{"tenant"}, status: ok, gives: SettingsAnswer{}},
 	{id: "set-settings", summary: "Put settings in force, whole. They are held to the schemas of the bundles in force, which must compile with them. A coefficient of the calculus is none: `coefficients-fixed`.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsRequest{}, status: ok, gives: SettingsChange{}},
 	{id: "settings-versions", summary: "The history of the settings, in the order of the log.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: SettingsVersionList{}},

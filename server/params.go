@@ -73,6 +73,7 @@ var parameters = map[string]parameter{
 	"outcome":     {"Decisions of this outcome.", map[string]any{"type": "string", "enum": []string{verify.Routed, verify.Denied}}, choice(verify.Routed, verify.Denied)},
 	"constraint":  {"Decisions in which a candidate violated this predicate or constraint.", text, name},
 	"intent":      {"Decisions on this type of intent.", text, name},
+	"name":        {"The name of a bundle.", text, name},
 	"tenant":      {"The tenant that is asked or spoken about; the caller's own when left out. Approvers and operators of the installation's tenant may name another.", text, tenantName},
 	"disclosures": {"Whether the content that the document commits to comes along: `all`, or `none` for a file to hand on.", map[string]any{"type": "string", "enum": []string{"all", "none"}, "default": "all"}, choice("all", "none")},
 }

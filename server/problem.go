@@ -40,6 +40,8 @@ type Fault struct {
 	Parameter string `json:"parameter,omitempty"`
 	Detail    string `json:"detail"`
 	Code      string `json:"code"`
+	// File is that of a bundle, with the bundle's name before its path.
+	File string `json:"file,omitempty"`
 	// Line and Column count from 1, the column in bytes; absent where they are not known.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
@@ -53,18 +55,28 @@ func (p *Problem) Unwrap() error { return p.cause }
 
 // titles names every code that this server answers with.
 var titles = map[string]string{
+	"approval-invalid":        "The approval is not one of this change",
 	"awaiting-approval":       "The service awaits approval",
 	"already-reported":        "An outcome of this decision has been reported",
+	"baseline-bundle":         "The bundle is the installation's",
 	"body-too-large":          "The body is too large",
+	"bundle-moved":            "Another bundle is in force than the caller looked at",
+	"bundle-name-taken":       "The bundle has been pushed under another name",
+	"bundle-not-in-force":     "The bundle is not in force",
+	"bundle-signature":        "No configured key signed the bundle",
+	"bundle-tests":            "The bundle does not pass its own tests",
+	"bundle-unfit":            "The bundles do not compile together",
 	"cursor-invalid":          "The cursor is not one of this list",
 	"decision-denied":         "The decision is a denial",
 	"digest-mismatch":         "The contract is not the one that was looked at",
 	"execution-unavailable":   "This server does not call services",
 	"forbidden":               "The caller may not do this",
+	"gate-busy":               "Other bundles are being tested",
 	"id-mismatch":             "The contract has another id than the address",
 	"idempotency-key-invalid": "The idempotency key can't be used",
 	"idempotency-key-reused":  "The idempotency key was used for another request",
 	"internal":                "The server failed",
+	"invalid-bundle":          "The bundle has faults",
 	"invalid-contract":        "The contract has faults",
 	"invalid-parameter":       "The query has faults",
 	"invalid-request":         "The request has faults",
@@ -73,7 +85,9 @@ var titles = map[string]string{
 	"method-not-allowed":      "The resource does not know this method",
 	"not-found":               "There is no such thing",
 	"not-owned":               "The service belongs to somebody else",
+	"nothing-to-roll-back":    "Nothing was changed under this name",
 	"not-stored":              "What was done could not be stored, so it was not done",
+	"own-bundle":              "The author of a bundle can't put it in force",
 	"own-contract":            "The owner of a contract can't attest it",
 	"policies-unfit":          "The policies in force do not fit together",
 	"service-id-taken":        "The id is taken by another service",
@@ -108,11 +122,28 @@ func faults(code string, ds contracts.Diagnostics) *Problem {
 		if d.Severity == contracts.SeverityWarning {
 			continue
 		}
-		detail := d.Summary
-		if d.Detail != "" {
-			detail += ": " + d.Detail
+		p.Errors = append(p.Errors, faultOf(d))
+	}
+	return p
+}
+
+func faultOf(d contracts.Diagnostic) Fault {
+	detail := d.Summary
+	if d.Detail != "" {
+		detail += ": " + d.Detail
+	}
+	return Fault{Pointer: d.Pointer, Detail: detail, Code: d.Code, Line: d.Pos.Line, Column: d.Pos.Column}
+}
+
+// bundleFaults is the problem of bundles with diagnostics, which name their files.
+func bundleFaults(code, detail string, ds contracts.Diagnostics) *Problem {
+	p := newProblem(http.StatusUnprocessableEntity, code, detail)
+	for _, d := range ds {
+		if d.Severity != contracts.SeverityWarning {
+			fault := faultOf(d)
+			fault.File = d.Pos.File
+			p.Errors = append(p.Errors, fault)
 		}
-		p.Errors = append(p.Errors, Fault{Pointer: d.Pointer, Detail: detail, Code: d.Code, Line: d.Pos.Line, Column: d.Pos.Column})
 	}
 	return p
 }

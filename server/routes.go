@@ -57,6 +57,11 @@ func (s *Server) routes() []route {
 		{get, "/v1/contracts/schema", known, s.getContractSchema, op("schema")},
 
 		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
+		{post, "/v1/bundles", authors, s.postBundle, op("push")},
+		{get, "/v1/bundles/versions", registry, s.getBundleVersions, op("bundle-versions")},
+		{post, "/v1/bundles/:digest/activate", approvers, s.activateBundle, op("activate")},
+		{post, "/v1/bundles/:digest/deactivate", approvers, s.deactivateBundle, op("deactivate")},
+		{post, "/v1/bundles/rollback", approvers, s.rollBackBundle, op("rollback")},
 		{get, "/v1/settings", registry, s.getSettings, op("settings")},
 		{put, "/v1/settings", approvers, s.putSettings, op("set-settings")},
 		{get, "/v1/settings/versions", registry, s.getSettingsVersions, op("settings-versions")},

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/engine/scenario"
+	"github.com/smarthausgroup/caio/rego"
+)
+
+// What a bundle must pass before it is handed in, and again before it is put in force (spec/policy.md, "Bundles"): a key of those configured now signed it, it compiles together with everything in force, and its own tests pass.
+
+// TestCounts is how the tests that a bundle brings along came out, scenarios among them.
+type TestCounts struct {
+	Pass  int `json:"pass"`
+	Fail  int `json:"fail"`
+	Skip  int `json:"skip"`
+	Error int `json:"error"`
+}
+
+// maxTestFaults bounds how many failing tests a problem lists.
+const maxTestFaults = 100
+
+// enterGate waits for a turn: one bundle at a time is compiled and tested, so that its memory and time are those of one. The caller calls leave.
+func (s *Server) enterGate(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.gate <- struct{}{}:
+		return func() { <-s.gate }, nil
+	case <-ctx.Done():
+		return nil, newProblem(http.StatusServiceUnavailable, "gate-busy", "Other bundles are being tested: send the request again. Nothing was done.").because(ctx.Err())
+	}
+}
+
+// pass returns the rules with the candidate put in among what is in force. The caller is in the gate.
+func (s *Server) pass(ctx context.Context, now *inForce, b *rego.Bundle) (*rules, TestCounts, error) {
+	r, err := s.candidateRules(now, b, nil)
+	if err != nil {
+		return nil, TestCounts{}, unfitBundle(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.config.Limits.Gate)
+	defer cancel()
+	report, err := s.ownTests(limited, r, b)
+	switch {
+	case ctx.Err() != nil:
+		return nil, TestCounts{}, newProblem(http.StatusServiceUnavailable, "gate-busy", "The time ran out before the tests ended: send the request again. Nothing was done.").because(ctx.Err())
+	case limited.Err() != nil:
+		return nil, TestCounts{}, newProblem(http.StatusUnprocessableEntity, "bundle-tests", fmt.Sprintf("The tests of the bundle did not end within %v.", s.config.Limits.Gate))
+	case err != nil:
+		return nil, TestCounts{}, unfitBundle(err)
+	}
+	counts := TestCounts{report.Pass, report.Fail, report.Skip, report.Error}
+	return r, counts, untested(report)
+}
+
+// unfitBundle is the problem of a bundle that does not compile with what is in force.
+func unfitBundle(err error) error {
+	var diagnostics contracts.Diagnostics
+	if !errors.As(err, &diagnostics) {
+		return err
+	}
+	return bundleFaults("bundle-unfit", "Each fault is listed with its place; nothing was done. A bundle is compiled together with the others in force, under the settings in force.", diagnostics)
+}
+
+// ownTests runs the tests that a bundle brings along as `caio policy test` does: the bundle alone, with its own data. One that needs packages of others is tested beside those in force.
+func (s *Server) ownTests(ctx context.Context, r *rules, b *rego.Bundle) (rego.Report, error) {
+	beside := []*rego.Bundle{b}
+	report, err := rego.Test(ctx, beside, rego.TestOptions{})
+	var alone contracts.Diagnostics
+	if errors.As(err, &alone) && ctx.Err() == nil {
+		beside = r.bundles
+		report, err = rego.Test(ctx, beside, rego.TestOptions{Options: rego.Options{Settings: r.settings}, Run: packagesOf(b)})
+	}
+	if err != nil {
+		return report, err
+	}
+	return report, runScenarios(ctx, b, beside, &report)
+}
+
+// packagesOf matches the names of the tests that stand in the bundle's roots.
+func packagesOf(b *rego.Bundle) string {
+	roots := make([]string, len(b.Roots))
+	for i, root := range b.Roots {
+		roots[i] = regexp.QuoteMeta("data." + strings.ReplaceAll(root, "/", ".") + ".")
+	}
+	return "^(" + strings.Join(roots, "|") + ")"
+}
+
+// runScenarios adds the scenarios in the bundle to the report. The contracts that they name by path are files of the bundle.
+func runScenarios(ctx context.Context, b *rego.Bundle, beside []*rego.Bundle, report *rego.Report) error {
+	open := func(name string) ([]byte, error) {
+		for _, file := range b.Files {
+			if path.Join(b.Name, file.Path) == name {
+				return file.Text, nil
+			}
+		}
+		return nil, fmt.Errorf("%s is not in the bundle", name)
+	}
+	for _, file := range b.Files {
+		if !strings.HasSuffix(file.Path, ".scenario.yaml") && !strings.HasSuffix(file.Path, ".scenario.json") {
+			continue
+		}
+		all, diagnostics := scenario.Parse(path.Join(b.Name, file.Path), file.Text, open)
+		if err := diagnostics.Err(); err != nil {
+			return err
+		}
+		for i := range all {
+			if err := runScenario(ctx, &all[i], beside, report); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func runScenario(ctx context.Context, one *scenario.Scenario, beside []*rego.Bundle, report *rego.Report) error {
+	t := rego.TestResult{Name: one.Name, Pos: one.Pos, Status: rego.TestPass}
+	result, err := one.Run(ctx, beside)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		t.Status, t.Detail = rego.TestError, err.Error()
+		report.Error++
+	case len(result.Differences) > 0:
+		t.Status, t.Detail = rego.TestFail, scenario.Table(result.Differences)
+		report.Fail++
+	default:
+		report.Pass++
+	}
+	report.Results = append(report.Results, t)
+	return nil
+}
+
+// untested is the problem of a bundle whose tests fail, or that has none.
+func untested(report rego.Report) error {
+	switch {
+	case report.Fail+report.Error > 0:
+		p := newProblem(http.StatusUnprocessableEntity, "bundle-tests", fmt.Sprintf("Of the bundle's own tests %d failed and %d could not be evaluated; nothing was done. Run `caio policy test` on its sources.", report.Fail, report.Error))
+		for _, t := range report.Results {
+			if (t.Status == rego.TestFail || t.Status == rego.TestError) && len(p.Errors) < maxTestFaults {
+				name := strings.TrimPrefix(t.Package+"."+t.Name, ".")
+				p.Errors = append(p.Errors, Fault{File: t.Pos.File, Line: t.Pos.Line, Column: t.Pos.Column, Code: "test-" + t.Status, Detail: strings.TrimSpace(name + "\n" + t.Detail)})
+			}
+		}
+		return p
+	case report.Pass == 0:
+		return newProblem(http.StatusUnprocessableEntity, "bundle-tests", "The bundle has no test of its own that is run: add rules test_… in files *_test.rego, or scenarios, and build it with them.")
+	}
+	return nil
+}
+
+// verified holds a bundle to the configured keys.
+func (s *Server) verified(b *rego.Bundle) (*rego.Bundle, error) {
+	keys := s.config.PolicyKeys
+	if s.config.AllowUnsigned && (b.Signatures == nil || len(keys) == 0) {
+		return b, nil
+	}
+	verified, err := rego.Verify(b, keys)
+	if err != nil {
+		return nil, newProblem(http.StatusUnprocessableEntity, "bundle-signature", sentence(err.Error())+" Sign it with a key of policy_keys: caio policy build --signing-key FILE --key-id ID.")
+	}
+	return verified, nil
+}
