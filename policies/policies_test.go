@@ -146,6 +146,7 @@ func TestSettings(t *testing.T) {
 		"a region, no list":  {setting("residency", map[string]any{"by_label": map[string]any{"secret": "eu"}}), "secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, ds := rego.Compile([]*rego.Bundle{read(t, policies.FS)}, c.options)
 			switch {
 			case c.want == "" && len(ds) > 0:
