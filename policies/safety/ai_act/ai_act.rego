@@ -76,8 +76,10 @@ violation["AI-ACT-PURPOSE"] contains msg if {
 	msg := sprintf("the request does not say for what purpose it wants %s", [input.request.intent.type])
 }
 
-# What the request says of its use.
-named := {input.request.intent.type, input.request.purpose}
+# What the request says of its use. No purpose is no name, which a pattern of any text would match.
+named contains input.request.intent.type
+
+named contains input.request.purpose if input.request.purpose != ""
 
 prohibited contains {"name": name, "point": point, "from": practice.from} if {
 	some point, practice in data.caio.settings.ai_act.prohibited

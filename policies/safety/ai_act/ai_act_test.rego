@@ -80,6 +80,13 @@ test_5_takes_an_exception_for_its_own_point_only if {
 	found("AI-ACT-5", use("citizens.rank", "driver-safety"), now) == {"citizens.rank is registered as a practice that Art. 5(1)(c) prohibits"}
 }
 
+test_5_takes_no_purpose_for_no_name if {
+	everything := object.union(settings, {"prohibited": {"e": {"from": "2025-02-02", "patterns": ["*"]}}})
+	refused := ai_act.violation["AI-ACT-5"] with input as testing.candidate({"request": use("chat", "")})
+		with data.caio.settings.ai_act as everything
+	refused == {"chat is registered as a practice that Art. 5(1)(e) prohibits"}
+}
+
 test_5_allows_the_rest if {
 	found("AI-ACT-5", use("chat", "support"), now) == set()
 	found("AI-ACT-5", use("chat", ""), now) == set()
