@@ -173,16 +173,24 @@ func (f *SettingsForm) Read(node *source.Node) (map[string]any, contracts.Diagno
 	for name, value := range values {
 		settings[name] = value.V
 	}
-	for _, d := range f.Check(settings) {
-		d.Pos = node.At(d.Pointer)
-		d.Pointer = node.Pointer() + d.Pointer
-		faults = append(faults, d)
-	}
-	faults.Sort()
-	if faults.HasErrors() {
+	if faults = PlaceSettings(node, f.Check(settings)); faults.HasErrors() {
 		return nil, faults
 	}
 	return settings, faults
+}
+
+// PlaceSettings gives faults that [SettingsForm.Check] found their positions in the text that the settings were read from, and pointers of its whole document. A name that should not be there is at fault itself, and not what stands behind it.
+func PlaceSettings(node *source.Node, faults contracts.Diagnostics) contracts.Diagnostics {
+	placed := slices.Clone(faults)
+	for i, d := range placed {
+		at, exact := node.Find(d.Pointer)
+		placed[i].Pos, placed[i].Pointer = at.Pos(), node.Pointer()+d.Pointer
+		if exact && (d.Code == codeUnknown || d.Code == codeFixed) {
+			placed[i].Pos = at.KeyPos()
+		}
+	}
+	placed.Sort()
+	return placed
 }
 
 // InForce are the settings as rules read them: those of the tenant over the defaults of the bundles.

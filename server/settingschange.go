@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -225,18 +224,26 @@ func (s *Server) checkConfigured() error {
 	if err := diagnostics.Err(); err != nil {
 		return fmt.Errorf("server: the configured policies:\n%w", err)
 	}
-	for _, pack := range s.config.LockedSettings {
-		if err := form.Known(pack).Err(); err != nil {
-			return fmt.Errorf("server: locked settings:\n%w", err)
+	var faults contracts.Diagnostics
+	add := func(at string, found contracts.Diagnostics) {
+		for _, d := range found {
+			d.Pointer = at + d.Pointer
+			faults = append(faults, d)
 		}
 	}
+	add("/settings", form.Check(s.config.Settings))
 	tenants := slices.Sorted(maps.Keys(s.config.TenantSettings))
+	for _, tenant := range tenants {
+		add("/tenant_settings/"+source.Escape(tenant), form.Check(s.config.TenantSettings[tenant]))
+	}
+	for _, pack := range s.config.LockedSettings {
+		add("/locked_settings", form.Known(pack))
+	}
+	if err := faults.Err(); err != nil {
+		return fmt.Errorf("server: the configured settings:\n%w", err)
+	}
 	for _, tenant := range append(tenants, "") {
-		settings := s.settingsOf(tenant)
-		if err := form.Check(settings).Err(); err != nil {
-			return fmt.Errorf("server: the configured settings of the tenant %q:\n%w", cmp.Or(tenant, "*"), err)
-		}
-		if _, err := s.rulesOf(settings); err != nil {
+		if _, err := s.rulesOf(s.settingsOf(tenant)); err != nil {
 			return err
 		}
 	}

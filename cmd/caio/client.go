@@ -80,8 +80,16 @@ func (o *options) refused(request *http.Request, status int, text []byte) error 
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status >= http.StatusInternalServerError:
 		return unable("%s", told)
 	}
-	return not("%s", told)
+	return &exitError{exitNo, &refusal{problem, told}}
 }
+
+// refusal is a problem that the server answered with.
+type refusal struct {
+	problem server.Problem
+	told    string
+}
+
+func (r *refusal) Error() string { return r.told }
 
 func problemText(p server.Problem) string {
 	lines := []string{or(p.Detail, p.Title)}

@@ -33,6 +33,7 @@ type config struct {
 	PolicyKeys     []string                              `json:"policy_keys,omitempty" jsonschema_description:"public keys that sign policies, each ID=ALGORITHM:FILE"`
 	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
+	LockedSettings []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
 	Auth           authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
 	Limits         limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
 }

@@ -28,6 +28,7 @@ policies: [a, b.tar.gz]
 policy_keys: ["release=EdDSA:release.pem"]
 settings: {core: {labels: [telemetry], require_label: true}, n: 1.5}
 tenant_settings: {acme: {core: {approve_contracts: true}}}
+locked_settings: [core]
 auth:
   allow_hs256: true
   issuers:
@@ -100,7 +101,7 @@ func zeros(v reflect.Value, path string) (found []string) {
 func TestConfigEnvironment(t *testing.T) {
 	c, faults := readTestConfig(t, fullConfig,
 		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_KEYS=e", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
-		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`,
+		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`, "CAIO_LOCKED_SETTINGS=gdpr,core",
 		"CAIO_AUTH_ALLOW_HS256=false", `CAIO_AUTH_ISSUERS=[{"name": "n", "audience": "a"}]`,
 		"CAIO_LIMITS_REQUEST_BYTES=10", "CAIO_LIMITS_BATCH_SIZE=20", "CAIO_LIMITS_DECISION_MS=30", "CAIO_LIMITS_SHUTDOWN_MS=40", "CAIO_LIMITS_EVALUATIONS=50",
 		"CAIO_TOKEN=t", "CAIO_SERVER=s", "PATH=/bin",
@@ -112,6 +113,7 @@ func TestConfigEnvironment(t *testing.T) {
 		Listen: ":1", DiagnosticAddr: ":2", Store: "sqlite:e.db", Keys: "e", Issuer: "i", Installation: "j", Policies: []string{"p", "q"}, PolicyKeys: []string{"k"},
 		Settings:       map[string]contracts.Value{"core": {V: map[string]any{"require_label": false}}},
 		TenantSettings: map[string]map[string]contracts.Value{"globex": {}},
+		LockedSettings: []string{"gdpr", "core"},
 		Auth:           authConfig{Issuers: []issuerConfig{{Name: "n", Audience: "a"}}},
 		Limits:         limitsConfig{10, 20, 30, 40, 50},
 	}

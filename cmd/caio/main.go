@@ -138,6 +138,7 @@ func newRoot() *cobra.Command {
 		newDecide(o),
 		newContract(o),
 		newPolicy(o),
+		newSettings(o),
 		newVerify(o),
 		newProof(o),
 		newTrust(o),

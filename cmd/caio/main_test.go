@@ -181,10 +181,12 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+var quoted = regexp.MustCompile(`'[^']*'`)
+
 // example demands that the flags of an example exist, and that its arguments are of the right number.
 func example(t *testing.T, line string) {
 	t.Helper()
-	words := strings.Fields(strings.NewReplacer("'reviewed 2026-11, ticket 812'", "reason", "'shared embeddings'", "reason").Replace(line))
+	words := strings.Fields(quoted.ReplaceAllString(line, "text"))
 	for len(words) > 0 && words[0] != "caio" { // assignments to variables
 		words = words[1:]
 	}

@@ -167,7 +167,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	return server.Config{
 		Addr: c.Listen, DiagnosticAddr: c.DiagnosticAddr,
 		Clock: time.Now, Rand: rand.Reader, Signer: signer, Issuer: c.Issuer, Installation: c.Installation,
-		Bundles: bundles, AllowUnsigned: c.Development, Settings: exactSettings(c.Settings), TenantSettings: tenants,
+		Bundles: bundles, AllowUnsigned: c.Development, Settings: exactSettings(c.Settings), TenantSettings: tenants, LockedSettings: c.LockedSettings,
 		Auth:   auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256},
 		Limits: c.Limits.limits(),
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
