@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 //	mode FILE MODE    demands the permissions of a file
 //	read VAR FILE     sets a variable to the text of a file
 //	lines N           demands N lines on the last command's standard error
+//	workflow FILE     runs the commands of caio's in a workflow of CI
 //	digest OUT FILE   demands that FILE, if there is one, states the digest that a demonstration printed
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -51,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest,
+			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest, "workflow": scriptWorkflow,
 		},
 	})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func newPolicy(o *options) *cobra.Command {
-	return group("policy", "Check, test, lay out, describe, compare and build policies", newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicyDiff(o), newPolicyBuild(o))
+	return group("policy", "Start, check, test, lay out, describe, compare and build policies", newPolicyInit(o), newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicyDiff(o), newPolicyBuild(o))
 }
 
 func newPolicyCheck(o *options) *cobra.Command {
