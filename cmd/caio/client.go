@@ -98,10 +98,10 @@ func problemText(p server.Problem) string {
 	}
 	for _, e := range p.Errors {
 		place := or(e.Pointer, e.Parameter)
-		if at := (contracts.Position{Line: e.Line, Column: e.Column}).String(); at != "" {
+		if at := (contracts.Position{File: e.File, Line: e.Line, Column: e.Column}).String(); at != "" {
 			place = at + " " + place
 		}
-		lines = append(lines, fmt.Sprintf("  %s: %s", place, e.Detail))
+		lines = append(lines, fmt.Sprintf("  %s: %s", strings.TrimSpace(place), strings.ReplaceAll(e.Detail, "\n", "\n    ")))
 	}
 	return strings.Join(lines, "\n")
 }

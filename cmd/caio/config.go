@@ -31,6 +31,7 @@ type config struct {
 	Development    bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
 	Policies       []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
 	PolicyKeys     []string                              `json:"policy_keys,omitempty" jsonschema_description:"public keys that sign policies, each ID=ALGORITHM:FILE"`
+	ApproverKeys   string                                `json:"approver_keys,omitempty" jsonschema_description:"keys with which approvers sign activations: a file with a JWK Set, or a folder of such files"`
 	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
 	LockedSettings []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
@@ -66,6 +67,8 @@ type limitsConfig struct {
 	DecisionMS   int64 `json:"decision_ms,omitempty" jsonschema_description:"time until a decision is stored"`
 	ShutdownMS   int64 `json:"shutdown_ms,omitempty" jsonschema_description:"time for requests in flight at the end"`
 	Evaluations  int   `json:"evaluations,omitempty" jsonschema_description:"decisions that are evaluated at once"`
+	BundleBytes  int64 `json:"bundle_bytes,omitempty" jsonschema_description:"size of a bundle that is pushed, compressed"`
+	GateMS       int64 `json:"gate_ms,omitempty" jsonschema_description:"time for the tests of a bundle, before it is taken in or put in force"`
 }
 
 // readConfig reads the file, if there is one, then the environment. Without a file it is the configuration of a first try: development.
@@ -164,12 +167,12 @@ func configSchema() ([]byte, error) {
 }
 
 func limitsInForce(l server.Limits) limitsConfig {
-	return limitsConfig{RequestBytes: l.RequestBytes, BatchSize: l.BatchSize, DecisionMS: l.Decision.Milliseconds(), ShutdownMS: l.Shutdown.Milliseconds(), Evaluations: l.Evaluations}
+	return limitsConfig{RequestBytes: l.RequestBytes, BatchSize: l.BatchSize, DecisionMS: l.Decision.Milliseconds(), ShutdownMS: l.Shutdown.Milliseconds(), Evaluations: l.Evaluations, BundleBytes: l.BundleBytes, GateMS: l.Gate.Milliseconds()}
 }
 
 func (c limitsConfig) limits() server.Limits {
 	return server.Limits{
-		RequestBytes: c.RequestBytes, BatchSize: c.BatchSize, Evaluations: c.Evaluations,
+		RequestBytes: c.RequestBytes, BatchSize: c.BatchSize, Evaluations: c.Evaluations, BundleBytes: c.BundleBytes, Gate: time.Duration(c.GateMS) * time.Millisecond,
 		Decision: time.Duration(c.DecisionMS) * time.Millisecond, Shutdown: time.Duration(c.ShutdownMS) * time.Millisecond,
 	}
 }

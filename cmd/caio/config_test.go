@@ -26,6 +26,7 @@ installation: main
 development: true
 policies: [a, b.tar.gz]
 policy_keys: ["release=EdDSA:release.pem"]
+approver_keys: approvers
 settings: {core: {labels: [telemetry], require_label: true}, n: 1.5}
 tenant_settings: {acme: {core: {approve_contracts: true}}}
 locked_settings: [core]
@@ -39,7 +40,7 @@ auth:
       secret_file: secret
       tenants: [acme]
       claims: {tenant: org, roles: groups, permissions: scope, trust: level}
-limits: {request_bytes: 1, batch_size: 2, decision_ms: 3, shutdown_ms: 4, evaluations: 5}
+limits: {request_bytes: 1, batch_size: 2, decision_ms: 3, shutdown_ms: 4, evaluations: 5, bundle_bytes: 6, gate_ms: 7}
 `
 
 func writeConfig(t *testing.T, text string) string {
@@ -101,21 +102,21 @@ func zeros(v reflect.Value, path string) (found []string) {
 func TestConfigEnvironment(t *testing.T) {
 	c, faults := readTestConfig(t, fullConfig,
 		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_KEYS=e", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
-		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`, "CAIO_LOCKED_SETTINGS=gdpr,core",
+		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", "CAIO_APPROVER_KEYS=a", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`, "CAIO_LOCKED_SETTINGS=gdpr,core",
 		"CAIO_AUTH_ALLOW_HS256=false", `CAIO_AUTH_ISSUERS=[{"name": "n", "audience": "a"}]`,
-		"CAIO_LIMITS_REQUEST_BYTES=10", "CAIO_LIMITS_BATCH_SIZE=20", "CAIO_LIMITS_DECISION_MS=30", "CAIO_LIMITS_SHUTDOWN_MS=40", "CAIO_LIMITS_EVALUATIONS=50",
+		"CAIO_LIMITS_REQUEST_BYTES=10", "CAIO_LIMITS_BATCH_SIZE=20", "CAIO_LIMITS_DECISION_MS=30", "CAIO_LIMITS_SHUTDOWN_MS=40", "CAIO_LIMITS_EVALUATIONS=50", "CAIO_LIMITS_BUNDLE_BYTES=60", "CAIO_LIMITS_GATE_MS=70",
 		"CAIO_TOKEN=t", "CAIO_SERVER=s", "PATH=/bin",
 	)
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
 	want := config{
-		Listen: ":1", DiagnosticAddr: ":2", Store: "sqlite:e.db", Keys: "e", Issuer: "i", Installation: "j", Policies: []string{"p", "q"}, PolicyKeys: []string{"k"},
+		Listen: ":1", DiagnosticAddr: ":2", Store: "sqlite:e.db", Keys: "e", Issuer: "i", Installation: "j", Policies: []string{"p", "q"}, PolicyKeys: []string{"k"}, ApproverKeys: "a",
 		Settings:       map[string]contracts.Value{"core": {V: map[string]any{"require_label": false}}},
 		TenantSettings: map[string]map[string]contracts.Value{"globex": {}},
 		LockedSettings: []string{"gdpr", "core"},
 		Auth:           authConfig{Issuers: []issuerConfig{{Name: "n", Audience: "a"}}},
-		Limits:         limitsConfig{10, 20, 30, 40, 50},
+		Limits:         limitsConfig{10, 20, 30, 40, 50, 60, 70},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

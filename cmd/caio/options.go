@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/smarthausgroup/caio/contracts"
@@ -103,6 +105,30 @@ func (o *options) diagnose(cmd *cobra.Command, diagnostics contracts.Diagnostics
 		fmt.Fprintln(cmd.ErrOrStderr(), d)
 	}
 	return diagnostics.HasErrors()
+}
+
+// waiting tells on a terminal how long a server has been at work; the returned function ends the line, as often as it is called.
+func (o *options) waiting(cmd *cobra.Command, what string) (end func()) {
+	w := cmd.ErrOrStderr()
+	if o.quiet || !isTerminal(w) {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		for start := time.Now(); ; {
+			fmt.Fprintf(w, "\r%s, %d s", what, int(time.Since(start).Seconds()))
+			select {
+			case <-ticker.C:
+			case <-done:
+				fmt.Fprint(w, "\r\033[K")
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done); <-ended })
 }
 
 // progress tells on a terminal how far long work has come; the returned function ends the line.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // policyKeysUsage says how keys of bundles are given, on the command line and in the configuration.
@@ -27,6 +29,34 @@ func readPolicyKeys(list []string) (map[string]rego.Key, error) {
 			return nil, err
 		}
 		keys[id] = rego.Key{Algorithm: algorithm, PEM: string(pem)}
+	}
+	return keys, nil
+}
+
+// readApproverKeys reads the keys with which approvers sign: a JWK Set, as `caio key export` writes it, or a folder of such files.
+func readApproverKeys(path string) (verify.Keys, error) {
+	if path == "" {
+		return nil, nil
+	}
+	files := []string{path}
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if info.IsDir() {
+		if files, err = filepath.Glob(filepath.Join(path, "*.json")); err != nil || len(files) == 0 {
+			return nil, unable("approver_keys: there is no JWK Set (*.json) in %s", path)
+		}
+	}
+	var keys verify.Keys
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		set, err := verify.ParseJWKS(text)
+		if err != nil {
+			return nil, unable("approver_keys: %s: %w", file, err)
+		}
+		keys = append(keys, set...)
 	}
 	return keys, nil
 }

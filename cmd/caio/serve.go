@@ -145,7 +145,15 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	bundles, err := o.bundlesInForce(cmd, c)
+	keys, err := readPolicyKeys(c.PolicyKeys)
+	if err != nil {
+		return server.Config{}, err
+	}
+	bundles, err := o.bundlesInForce(cmd, c, keys)
+	if err != nil {
+		return server.Config{}, err
+	}
+	approvers, err := readApproverKeys(c.ApproverKeys)
 	if err != nil {
 		return server.Config{}, err
 	}
@@ -167,7 +175,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	return server.Config{
 		Addr: c.Listen, DiagnosticAddr: c.DiagnosticAddr,
 		Clock: time.Now, Rand: rand.Reader, Signer: signer, Issuer: c.Issuer, Installation: c.Installation,
-		Bundles: bundles, AllowUnsigned: c.Development, Settings: exactSettings(c.Settings), TenantSettings: tenants, LockedSettings: c.LockedSettings,
+		Bundles: bundles, AllowUnsigned: c.Development, PolicyKeys: keys, ApproverKeys: approvers, Settings: exactSettings(c.Settings), TenantSettings: tenants, LockedSettings: c.LockedSettings,
 		Auth:   auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256},
 		Limits: c.Limits.limits(),
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -175,12 +183,8 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 }
 
 // bundlesInForce reads the policies and verifies them. In proofs a bundle has the name of its file or folder, without the way there.
-func (o *options) bundlesInForce(cmd *cobra.Command, c config) ([]*rego.Bundle, error) {
+func (o *options) bundlesInForce(cmd *cobra.Command, c config, keys map[string]rego.Key) ([]*rego.Bundle, error) {
 	bundles, err := o.bundles(cmd, c.Policies)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := readPolicyKeys(c.PolicyKeys)
 	if err != nil {
 		return nil, err
 	}
