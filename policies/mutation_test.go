@@ -56,7 +56,7 @@ func noticed(t *testing.T, pack, file, text string) bool {
 		}
 	}
 	files[file] = &fstest.MapFile{Data: []byte(text)}
-	report, err := rego.Test(context.Background(), []*rego.Bundle{read(t, files)}, rego.TestOptions{})
+	report, err := rego.Test(context.Background(), []*rego.Bundle{read(t, files)}, rego.TestOptions{FailFast: true})
 	if err != nil {
 		return true
 	}
