@@ -23,7 +23,11 @@ type Options struct {
 
 // Compile compiles bundles together, under the rules of spec/policy.md, and reports every fault that it finds, in order of position; the policies are nil if one is an error. The order of the bundles does not matter.
 func Compile(bundles []*Bundle, o Options) (*Policies, contracts.Diagnostics) {
-	c := analyse(bundles, o)
+	return analyse(bundles, o).finish()
+}
+
+// finish prepares the policies of what has no error.
+func (c *compilation) finish() (*Policies, contracts.Diagnostics) {
 	if c.faults.HasErrors() {
 		return nil, c.faults
 	}
@@ -45,22 +49,35 @@ type compilation struct {
 	groups  map[contracts.Family]*ast.Compiler
 	faults  contracts.Diagnostics
 
+	thorough bool // warnings that don't keep a bundle from being used are wanted too
+
 	pinned map[contracts.Position]string // operands to which pinZone adds 0, with the name of the function
 }
 
 // analyse does all of the work that can find a fault.
-func analyse(bundles []*Bundle, o Options) *compilation {
-	c := &compilation{bundles: slices.Clone(bundles), groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
+func analyse(bundles []*Bundle, o Options) *compilation { return examine(bundles, o, false) }
+
+func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
+	c := &compilation{bundles: slices.Clone(bundles), thorough: thorough, groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
 	slices.SortFunc(c.bundles, func(a, b *Bundle) int { return strings.Compare(a.Name, b.Name) })
 	c.checkFiles()
 	c.checkRoots()
 	c.readData(o)
 	c.parse()
+	if !c.measure() {
+		c.sortFaults()
+		return c
+	}
 	c.checkPackages()
 	c.checkData()
 	c.findConstraints()
 	c.compileFamilies()
 	c.compileTests()
+	if thorough {
+		c.checkShadowed()
+		c.checkTested()
+	}
+	c.applyIgnores()
 	c.sortFaults()
 	return c
 }
@@ -198,12 +215,12 @@ func (c *compilation) sortFaults() {
 	line := func(d contracts.Diagnostic) string { return fmt.Sprint(d.Pos.File, ":", d.Pos.Line) }
 	for _, d := range c.faults {
 		switch d.Code {
-		case "unknown-field", "uncovered-data", "testing":
+		case "unknown-field", "uncovered-data", "testing", "type-mismatch":
 			reported[line(d)] = true
 		}
 	}
 	c.faults = slices.DeleteFunc(c.faults, func(d contracts.Diagnostic) bool {
-		return (d.Code == "type-error" && strings.HasPrefix(d.Summary, "undefined ") || d.Code == "recursion-error") && reported[line(d)]
+		return (d.Code == "type-error" && (strings.HasPrefix(d.Summary, "undefined ") || strings.HasPrefix(d.Summary, "match error")) || d.Code == "recursion-error") && reported[line(d)]
 	})
 	slices.SortStableFunc(c.faults, func(a, b contracts.Diagnostic) int {
 		return cmp.Or(strings.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column), strings.Compare(a.Code, b.Code), strings.Compare(a.Summary, b.Summary))

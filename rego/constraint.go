@@ -240,7 +240,7 @@ func (c *compilation) finishConftest(p *found) {
 	}
 	slices.Sort(documents)
 	if carrier == nil {
-		c.fault("no-annotation", p.conftest[0].Location, "none of the package's deny rules is annotated", "They are one constraint: put a METADATA comment with title, custom.id, custom.severity, custom.controls and custom.remedy directly above one of them.")
+		c.fault("deny-without-constraint", p.conftest[0].Location, "none of the package's deny rules is annotated", "They are one constraint: put a METADATA comment with title, custom.id, custom.severity, custom.controls and custom.remedy directly above one of them.")
 		return
 	}
 	id, _ := carrier.Custom["id"].(string)

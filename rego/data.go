@@ -63,10 +63,18 @@ func (c *compilation) merge(o Options) {
 	}
 }
 
+// unreadable reports what is wrong with the text of a data file or a schema, under one code.
+func (c *compilation) unreadable(faults contracts.Diagnostics) {
+	for _, d := range faults {
+		d.Code = "data-syntax"
+		c.faults = append(c.faults, d)
+	}
+}
+
 func (c *compilation) readDataFile(b *Bundle, file File, folder string) {
 	name := place(b.Name, file.Path)
 	node, faults := source.Parse(name, file.Text, MaxBundleBytes)
-	c.faults = append(c.faults, faults...)
+	c.unreadable(faults)
 	if node == nil {
 		return
 	}

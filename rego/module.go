@@ -104,7 +104,7 @@ func (c *compilation) upstream(err error, file string) {
 	case errors.As(err, &single):
 		errs = ast.Errors{single}
 	default:
-		c.faults.Errorf("rego", "", contracts.Position{File: file}, "%v", err)
+		c.faults.Errorf("compile-error", "", contracts.Position{File: file}, "%v", err)
 	}
 	for _, e := range errs {
 		pos := at(e.Location)

@@ -14,25 +14,21 @@ import (
 type checker struct {
 	*compilation
 	*scopes
-	input     schema
-	tests     bool                       // of files of tests alone
-	constants map[string][]*ast.Term     // what rules are written out as, by their path
-	names     map[string]map[string]bool // what packages have, by the package
+	input schema
+	tests bool                       // of files of tests alone
+	known map[string]map[string]bool // what packages have, by the package
+	mocks map[mocked]bool            // that were read already
 }
 
 // check is a stage of OPA's compiler, behind the one that resolves references.
 func (k *checker) check(compiler *ast.Compiler) *ast.Error {
-	var all, checked []*ast.Module
+	var checked []*ast.Module
 	for _, m := range k.modules {
-		if resolved := compiler.Modules[m.name]; resolved != nil {
-			all = append(all, resolved)
-			if m.test == k.tests {
-				checked = append(checked, resolved)
-			}
+		if resolved := compiler.Modules[m.name]; resolved != nil && m.test == k.tests {
+			checked = append(checked, resolved)
 		}
 	}
-	k.readConstants(all)
-	k.scopes = newScopes(checked)
+	k.scopes, k.mocks = newScopes(checked), map[mocked]bool{}
 	for _, m := range k.modules {
 		resolved := compiler.Modules[m.name]
 		if resolved == nil {
@@ -42,67 +38,170 @@ func (k *checker) check(compiler *ast.Compiler) *ast.Error {
 			if m.test == k.tests {
 				k.checkRule(m, resolved, rule)
 			}
-			k.pinZones(rule)
+		}
+	}
+	if k.followed > maxFollowed {
+		k.tooLarge(contracts.Position{File: k.modules[0].name}, "what the variables and arguments of these policies lead to takes too long to follow")
+	}
+	for _, m := range k.modules {
+		if resolved := compiler.Modules[m.name]; resolved != nil {
+			for _, rule := range resolved.Rules {
+				k.pinZones(rule)
+			}
 		}
 	}
 	return nil
 }
 
 func (k *checker) checkRule(m *module, resolved *ast.Module, rule *ast.Rule) {
-	in := k.scopes.rules[rule]
 	ast.WalkTerms(rule, func(term *ast.Term) bool {
 		if ref, ok := term.Value.(ast.Ref); ok {
-			k.reference(m, in, term.Location, ref)
+			k.reference(m, term.Location, ref)
 		}
 		return false
 	})
-	eachCall(rule, func(operator ast.Ref, operands []*ast.Term) {
-		k.compare(in, operator, operands)
-		if operator.String() == "object.get" && len(operands) > 1 {
-			k.objectGet(in, operands[0], operands[1])
+	eachCall(rule, k.call)
+	k.unreachable(rule)
+	ast.WalkExprs(rule, func(expr *ast.Expr) bool {
+		for _, with := range expr.With {
+			k.mockOf(with.Target, with.Value)
 		}
+		return false
 	})
-	k.literalArguments(resolved, rule)
+	k.literalArguments(rulePath(resolved, rule), rule)
 }
 
-func (k *checker) reference(m *module, in *scope, location *ast.Location, ref ast.Ref) {
+// call holds the operands of one call to each other, and to the schemas.
+func (k *checker) call(operator ast.Ref, operands []*ast.Term) {
+	name := operator.String()
+	k.compare(name, operands)
+	if !k.tests {
+		k.checkKinds(name, operands)
+	}
+	k.match(operator, operands)
+	k.mockCall(name, operands)
+	if name == "object.get" && len(operands) > 1 {
+		k.descend(operands[1].Location, k.follow(operands[0]), stepsOf(operands[1]), true)
+	}
+}
+
+func (k *checker) reference(m *module, location *ast.Location, ref ast.Ref) {
 	if location == nil && len(ref) > 0 {
 		location = ref[0].Location
 	}
 	switch {
 	case len(ref) == 0:
 	case ref[0].Equal(ast.InputRootDocument):
-		k.inputReference(location, ref, 1)
+		if !k.computed(ref[1:]) {
+			k.inputReference(location, ref, 1)
+			return
+		}
+		k.descend(location, one(value{path: ref[:1]}), ref[1:], false)
 	case ref[0].Equal(ast.DefaultRootDocument):
 		k.dataReference(m, location, ref)
-	default:
-		if head := k.follow(in, ref[0]); head != nil && head[0].Equal(ast.InputRootDocument) {
-			k.inputReference(location, slices.Concat(head, ref[1:]), len(head))
+		if k.computed(ref[1:]) {
+			k.descend(location, one(value{path: ref[:1]}), ref[1:], false)
+		}
+	case len(ref) > 1:
+		k.descend(location, k.follow(ref[0]), ref[1:], false)
+	}
+}
+
+// computed reports whether a step is no literal, but only ever some known names.
+func (k *checker) computed(steps []*ast.Term) bool {
+	return slices.ContainsFunc(steps, func(step *ast.Term) bool {
+		k.work = maxWork
+		return key(step) == nil && len(k.scopes.names(step, nil)) > 0
+	})
+}
+
+// descend goes down from where something can lead, and refuses a step that none of these places has. One that only some calls of a function lead past is a warning.
+// Where spare is set data may be absent, which object.get is for, but not unheard of.
+func (k *checker) descend(location *ast.Location, heads *meaning, steps []*ast.Term, spare bool) {
+	level, sure := heads.values, heads.complete
+	if len(level) == 1 && sure && level[0].part == whole && len(level[0].path) > 1 && !k.computed(steps) {
+		k.held(location, slices.Concat(level[0].path, steps), len(level[0].path), spare)
+		return
+	}
+	for _, step := range steps {
+		k.work = maxWork
+		names := k.scopes.names(step, nil)
+		if len(names) == 0 {
+			names = []*ast.Term{anyElement}
+		}
+		next := &meaning{complete: true}
+		for _, name := range names {
+			place := location
+			if key(step) == nil && name.Location != nil {
+				place = name.Location
+			}
+			next.add(k.down(place, level, name, sure))
+		}
+		if level = next.values; len(level) == 0 {
+			return
 		}
 	}
 }
 
-// objectGet holds the literal path of a call of object.get to the schemas. Data may be absent there, which is what the call is for, but not unheard of.
-func (k *checker) objectGet(in *scope, object, path *ast.Term) {
-	ref := k.follow(in, object)
-	if ref == nil {
-		return
+// down goes one step down from every value, and reports those that don't have it.
+func (k *checker) down(location *ast.Location, level []value, name *ast.Term, sure bool) *meaning {
+	below := &meaning{complete: true}
+	var failed []value
+	for _, v := range level {
+		if v.path == nil || v.part != whole {
+			sure = false
+			continue
+		}
+		if next := append(slices.Clone(v.path), name); k.exists(next) {
+			below.add(one(value{path: next, given: v.given}))
+		} else {
+			failed = append(failed, value{path: next, given: v.given})
+		}
 	}
-	from := len(ref)
-	ref = slices.Clone(ref)
-	if steps, ok := path.Value.(*ast.Array); ok {
-		steps.Foreach(func(step *ast.Term) { ref = append(ref, step) })
-	} else {
-		ref = append(ref, path)
+	switch {
+	case len(failed) == 0:
+	case sure && len(below.values) == 0:
+		k.held(location, failed[0].path, len(failed[0].path)-1, true)
+	case failed[0].given != nil && key(name) != nil:
+		k.untidy("field-of-some", stepLocation(location, name), fmt.Sprintf("%v does not exist, which the call at %s leads to", failed[0].path, at(failed[0].given)), "Other calls give the function something that has it; make two functions of it if that is not on purpose.")
 	}
+	return below
+}
+
+// held holds a reference to the schemas of the input or of data. The steps before from were held to them where they are written.
+func (k *checker) held(location *ast.Location, ref ast.Ref, from int, spare bool) {
 	if ref[0].Equal(ast.InputRootDocument) {
-		k.inputReference(path.Location, ref, from)
+		k.inputReference(location, ref, from)
 		return
 	}
-	literal := literalPath(ref)
-	if _, ok := k.packageOf(literal); !ok && !within(literal, testingPackage) {
-		k.baseReference(path.Location, ref, from, literal)
+	required := len(ref)
+	if spare {
+		required = from
 	}
+	if literal := literalPath(ref); !k.inPackage(literal) {
+		k.baseReference(location, ref, from, required, literal)
+	}
+}
+
+func (k *checker) inPackage(literal string) bool {
+	_, ok := k.packageOf(literal)
+	return ok || within(literal, testingPackage) || literal == ""
+}
+
+// exists reports whether the input, or data, can have something at a path. What packages have is not asked here.
+func (k *checker) exists(path ast.Ref) bool {
+	if path[0].Equal(ast.InputRootDocument) {
+		missing, _ := walk(k.input, path, 1, func(int, verdict) {})
+		return missing == 0
+	}
+	literal := literalPath(path)
+	if k.inPackage(literal) || slices.ContainsFunc(k.modules, func(m *module) bool { return within(m.pkg, literal) }) {
+		return true
+	}
+	return len(k.schemas) == 0 || slices.ContainsFunc(k.schemas, func(s dataSchema) bool {
+		missing, _ := walk(s.schema, path, 1, func(int, verdict) {})
+		return missing == 0
+	})
 }
 
 // inputReference holds a reference to the input to its schema. The steps before from were held to it where they are written.
@@ -229,7 +328,7 @@ func (k *checker) dataReference(m *module, location *ast.Location, ref ast.Ref) 
 		k.ruleReference(location, ref, pkg, strings.TrimPrefix(strings.TrimPrefix(literal, pkg), "/"))
 		return
 	}
-	k.baseReference(location, ref, len(ref), literal)
+	k.baseReference(location, ref, 1, len(ref), literal)
 }
 
 // packageOf is the innermost package that a path is, or is in.
@@ -248,17 +347,17 @@ func (k *checker) ruleReference(location *ast.Location, ref ast.Ref, pkg, rest s
 	if name == "" {
 		return
 	}
-	if k.names == nil {
-		k.names = map[string]map[string]bool{}
+	if k.known == nil {
+		k.known = map[string]map[string]bool{}
 	}
-	if k.names[pkg] == nil {
-		k.names[pkg] = k.namesIn(pkg)
+	if k.known[pkg] == nil {
+		k.known[pkg] = k.namesIn(pkg)
 	}
-	if k.names[pkg][name] {
+	if k.known[pkg][name] {
 		return
 	}
 	i := len(strings.Split(pkg, "/")) + 1
-	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, sortedKeys(k.names[pkg])), ": "))
+	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, sortedKeys(k.known[pkg])), ": "))
 }
 
 // namesIn are the names of a package's rules, and of the packages in it.
@@ -278,8 +377,8 @@ func (k *checker) namesIn(pkg string) map[string]bool {
 	return names
 }
 
-// baseReference holds a reference to data that is in no package to the schemas. The steps from the one at spare on may be absent.
-func (k *checker) baseReference(location *ast.Location, ref ast.Ref, spare int, literal string) {
+// baseReference holds a reference to data that is in no package to the schemas, from one step on. The steps from the one at spare on may be absent.
+func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare int, literal string) {
 	for _, m := range k.modules {
 		if within(m.pkg, literal) {
 			k.fault("uncovered-data", location, fmt.Sprintf("%v is everything below it, policies and settings alike", ref), "Name the rule or the setting that is needed.")
@@ -290,7 +389,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, spare int, 
 	for i, s := range k.schemas {
 		loose := 0
 		missing, reached := walk(s.schema, ref, 1, func(i int, v verdict) {
-			if v == optional && loose == 0 && i < spare {
+			if v == optional && loose == 0 && from <= i && i < spare {
 				loose = i
 			}
 		})
@@ -303,6 +402,9 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, spare int, 
 		if reached > deepest {
 			deepest, nearest = reached, i
 		}
+	}
+	if 0 < deepest && deepest < from {
+		return
 	}
 	if nearest < 0 {
 		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), "Describe it, with `required`, in a schema.json at the bundle's root, or, for `opa build`, as metadata.schema of its manifest.")

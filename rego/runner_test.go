@@ -36,7 +36,7 @@ test_allowed if {
 	count(found) == 1
 }
 
-test_misspelt if not a.violation.A with input as testing.given({"data": {"lables": []}}, {})
+test_misspelt if not a.violation.A with input as testing.given(json.unmarshal("{\"data\": {\"lables\": []}}"), {})
 
 todo_test_later if a.violation.A == set()
 `
@@ -66,7 +66,7 @@ b/a_test.rego:13:1 data.caio.policy.a_test.test_allowed fail line 15 is not true
   actual    0
   found = set()
 b/a_test.rego:18:1 data.caio.policy.a_test.test_misspelt error caio.testing.fill: input.request.data has no key lables: did you mean "labels"?
-at b/a_test.rego:18:50: testing.given({"data": {"lables": []}}, {})
+at b/a_test.rego:18:50: testing.given(json.unmarshal("{\"data\": {\"lables\": []}}"), {})
 b/a_test.rego:20:1 data.caio.policy.a_test.todo_test_later skip 
 uncovered b/a.rego:15:1
 uncovered b/a.rego:15:11`

@@ -1,56 +1,63 @@
 package rego
 
 import (
-	"slices"
-
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// scopes know where in the input and in the data the variables of rules lead, as far as that is the same wherever they are used: what is assigned from a reference or chosen out of one with `some` or `every`, and an
-// argument to which every call gives the same reference. Each is followed once; while it is, it leads nowhere, so that what goes in a circle, which OPA refuses, ends.
+// scopes know where the variables of rules are declared, and what there is to follow: the calls of every function and the definitions of every rule.
 type scopes struct {
-	rules     map[*ast.Rule]*scope
+	lexical   map[*ast.Term]*scope  // where a variable is looked up, by its occurrence
 	functions map[string][]call     // by the function's path
-	documents map[string][]document // by the rule's path
-	arguments map[string]map[int]ast.Ref
-	values    map[string]ast.Ref // of documents
+	documents map[string][]document // by the rule's path; of a function, what it returns
+	mocked    map[string]bool       // documents that a `with` replaces somewhere
+
+	variables map[*binding]*meaning // what variables outside of a followed call stand for
+	rules     map[string]*meaning   // what rules do
+	work      int                   // that is left for what is being followed
+	followed  int                   // all work
 }
 
-// scope is what the variables of one rule stand for.
+// scope is a body, an argument list or the condition of an `every`: what is declared in it is seen in it and in those inside it.
 type scope struct {
-	bindings map[ast.Var][]binding
-	known    map[ast.Var]ast.Ref
+	outer    *scope
+	bindings map[ast.Var]*binding
 }
 
-// binding is one declaration of a variable; the zero binding is one that leads nowhere known.
+// binding is the declaration of a variable; one without a term or a function leads nowhere known.
 type binding struct {
-	term     *ast.Term // what it is, or what it is an element of
-	element  bool
+	term     *ast.Term // what it is, or what it is a part of
+	part     aspect
 	function string // whose argument it is
 	argument int
 }
 
+// aspect is what of a value something is.
+type aspect uint8
+
+const (
+	whole    aspect = iota
+	oneOf           // an element
+	oneKey          // the key of an element
+	everyKey        // the set of the keys
+	nothing         // that is known
+)
+
 type call struct {
-	scope    *scope
 	operands []*ast.Term
 }
 
 // document is what one definition of a rule gives; of a set, an element of it.
 type document struct {
-	scope *scope
 	value *ast.Term
 	set   bool
 }
 
-// maxSteps bounds a reference that is followed; the input is not as deep.
-const maxSteps = 64
-
-// anyElement is the step of a reference to each element of a list or map.
-var anyElement = ast.VarTerm("_")
-
 // newScopes reads the variables of some modules, whose references are resolved.
 func newScopes(modules []*ast.Module) *scopes {
-	s := &scopes{map[*ast.Rule]*scope{}, map[string][]call{}, map[string][]document{}, map[string]map[int]ast.Ref{}, map[string]ast.Ref{}}
+	s := &scopes{
+		lexical: map[*ast.Term]*scope{}, functions: map[string][]call{}, documents: map[string][]document{}, mocked: map[string]bool{},
+		variables: map[*binding]*meaning{}, rules: map[string]*meaning{},
+	}
 	for _, m := range modules {
 		for _, rule := range m.Rules {
 			s.addRule(rule, rulePath(m, rule))
@@ -60,7 +67,7 @@ func newScopes(modules []*ast.Module) *scopes {
 		for _, rule := range m.Rules {
 			eachCall(rule, func(operator ast.Ref, operands []*ast.Term) {
 				name := operator.String()
-				s.functions[name] = append(s.functions[name], call{s.rules[rule], operands})
+				s.functions[name] = append(s.functions[name], call{operands})
 			})
 		}
 	}
@@ -68,16 +75,27 @@ func newScopes(modules []*ast.Module) *scopes {
 }
 
 func (s *scopes) addRule(rule *ast.Rule, path string) {
-	in := scopeOf(rule, path)
-	s.rules[rule] = in
-	switch {
-	case len(rule.Head.Args) > 0:
-	case rule.Head.RuleKind() == ast.MultiValue:
-		s.documents[path] = append(s.documents[path], document{in, rule.Head.Key, true})
-	default:
-		for ; rule != nil; rule = rule.Else {
-			s.documents[path] = append(s.documents[path], document{in, rule.Head.Value, false})
+	multi := rule.Head.RuleKind() == ast.MultiValue
+	for ; rule != nil; rule = rule.Else {
+		arguments := newScope(nil)
+		for i, argument := range rule.Head.Args {
+			arguments.declare(argument, binding{function: path, argument: i})
+			s.term(arguments, argument)
 		}
+		in := s.body(arguments, rule.Body)
+		for _, step := range rule.Head.Reference {
+			s.term(in, step)
+		}
+		for _, term := range []*ast.Term{rule.Head.Key, rule.Head.Value} {
+			if term != nil {
+				s.term(in, term)
+			}
+		}
+		d := document{rule.Head.Value, false}
+		if multi {
+			d = document{rule.Head.Key, true}
+		}
+		s.documents[path] = append(s.documents[path], d)
 	}
 }
 
@@ -103,200 +121,139 @@ func eachCall(rule *ast.Rule, visit func(operator ast.Ref, operands []*ast.Term)
 	})
 }
 
-func scopeOf(rule *ast.Rule, path string) *scope {
-	s := &scope{map[ast.Var][]binding{}, map[ast.Var]ast.Ref{}}
-	for i, argument := range rule.Head.Args {
-		s.declare(argument, binding{function: path, argument: i})
-	}
-	ast.WalkExprs(rule, func(expr *ast.Expr) bool {
-		switch terms := expr.Terms.(type) {
-		case []*ast.Term:
-			if len(terms) == 3 && expr.IsAssignment() {
-				s.declare(terms[1], binding{term: terms[2]})
-			}
-		case *ast.SomeDecl:
-			for _, symbol := range terms.Symbols {
-				s.declareSome(symbol)
-			}
-		case *ast.Every:
-			s.declare(terms.Key, binding{})
-			s.declare(terms.Value, binding{term: terms.Domain, element: true})
-		}
-		return false
-	})
-	return s
-}
-
-// declareSome declares what `some x`, `some x in xs` and `some k, x in xs` do.
-func (s *scope) declareSome(symbol *ast.Term) {
-	member, ok := symbol.Value.(ast.Call)
-	if !ok {
-		s.declare(symbol, binding{})
-		return
-	}
-	last := len(member) - 1
-	for _, key := range member[1 : last-1] {
-		s.declare(key, binding{})
-	}
-	s.declare(member[last-1], binding{term: member[last], element: true})
-}
+func newScope(outer *scope) *scope { return &scope{outer, map[ast.Var]*binding{}} }
 
 // declare notes a declaration. The variables of a pattern lead nowhere known.
-func (s *scope) declare(term *ast.Term, b binding) {
+func (in *scope) declare(term *ast.Term, b binding) {
 	if term == nil {
 		return
 	}
 	if name, ok := term.Value.(ast.Var); ok {
-		s.bindings[name] = append(s.bindings[name], b)
+		in.bindings[name] = &b
 		return
 	}
 	ast.WalkVars(term, func(name ast.Var) bool {
-		s.bindings[name] = append(s.bindings[name], binding{})
+		in.bindings[name] = &binding{part: nothing}
 		return false
 	})
 }
 
-// follow is the reference to the input or to data that a term stands for, nil if that is not known.
-func (s *scopes) follow(in *scope, term *ast.Term) ast.Ref {
-	switch value := term.Value.(type) {
-	case ast.Var:
-		return s.followVar(in, value)
-	case ast.Ref:
-		if len(value) == 0 {
-			return nil
+// lookup is the declaration of a variable, nil without one.
+func (in *scope) lookup(name ast.Var) *binding {
+	for ; in != nil; in = in.outer {
+		if b := in.bindings[name]; b != nil {
+			return b
 		}
-		head := value[:1]
-		if name, ok := value[0].Value.(ast.Var); ok && !isRoot(value[0]) {
-			head = s.followVar(in, name)
-		} else if !ok {
-			return nil
-		}
-		if head == nil || len(head)+len(value) > maxSteps {
-			return nil
-		}
-		path := slices.Clone(head)
-		for _, step := range value[1:] {
-			if key(step) == nil {
-				step = anyElement
-			}
-			path = append(path, step)
-		}
-		return s.followRule(path)
-	case *ast.SetComprehension:
-		return listOf(s.follow(in, value.Term))
-	case *ast.ArrayComprehension:
-		return listOf(s.follow(in, value.Term))
 	}
 	return nil
 }
 
-// listOf is the path of what a path leads to an element of, nil if it is of nothing.
-func listOf(path ast.Ref) ast.Ref {
-	if len(path) < 2 || !path[len(path)-1].Equal(anyElement) {
-		return nil
-	}
-	return slices.Clone(path[:len(path)-1])
-}
-
-// agreed is the reference that all of some definitions lead to, nil if they don't.
-func agreed(definitions int, follow func(i int) ast.Ref) ast.Ref {
-	var path ast.Ref
-	for i := range definitions {
-		next := follow(i)
-		if next == nil || i > 0 && !next.Equal(path) {
-			return nil
-		}
-		path = next
-	}
-	return path
-}
-
-// followRule replaces the beginning of a path that is a rule by what every definition of the rule leads to.
-func (s *scopes) followRule(path ast.Ref) ast.Ref {
-	if !path[0].Equal(ast.DefaultRootDocument) {
-		return path
-	}
-	for i := 2; i <= len(path); i++ {
-		rule := path[:i].String()
-		documents := s.documents[rule]
-		if len(documents) == 0 {
-			continue
-		}
-		value, ok := s.values[rule]
-		if !ok {
-			s.values[rule] = nil
-			value = agreed(len(documents), func(i int) ast.Ref { return s.followDocument(documents[i]) })
-			s.values[rule] = value
-		}
-		if value == nil || len(value)+len(path) > maxSteps {
-			return nil
-		}
-		return slices.Concat(value, path[i:])
-	}
-	return path
-}
-
-func (s *scopes) followDocument(d document) ast.Ref {
-	if d.value == nil {
-		return nil
-	}
-	path := s.follow(d.scope, d.value)
-	if d.set {
-		return listOf(path)
-	}
-	return path
-}
-
-func isRoot(term *ast.Term) bool {
-	return term.Equal(ast.InputRootDocument) || term.Equal(ast.DefaultRootDocument)
-}
-
-func (s *scopes) followVar(in *scope, name ast.Var) ast.Ref {
-	path, ok := in.known[name]
-	if !ok {
-		in.known[name] = nil
-		bindings := in.bindings[name]
-		path = agreed(len(bindings), func(i int) ast.Ref { return s.followBinding(in, bindings[i]) })
-		in.known[name] = path
-	}
-	return path
-}
-
-func (s *scopes) followBinding(in *scope, b binding) ast.Ref {
-	if b.function != "" {
-		return s.followArgument(b.function, b.argument)
-	}
-	if b.term == nil {
-		return nil
-	}
-	path := s.follow(in, b.term)
-	if path != nil && b.element {
-		return elements(path)
-	}
-	return path
-}
-
-// followArgument is the reference that every call of a function gives to an argument.
-func (s *scopes) followArgument(function string, argument int) ast.Ref {
-	known := s.arguments[function]
-	if known == nil {
-		known = map[int]ast.Ref{}
-		s.arguments[function] = known
-	}
-	path, ok := known[argument]
-	if !ok {
-		known[argument] = nil
-		calls := s.functions[function]
-		path = agreed(len(calls), func(i int) ast.Ref {
-			if argument >= len(calls[i].operands) {
-				return nil
+// body declares what a body does, and notes for each occurrence of a variable in it where that is looked up.
+func (s *scopes) body(outer *scope, body ast.Body) *scope {
+	in := newScope(outer)
+	for _, expr := range body {
+		switch terms := expr.Terms.(type) {
+		case []*ast.Term:
+			if len(terms) == 3 && expr.IsAssignment() {
+				in.declare(terms[1], binding{term: terms[2]})
 			}
-			return s.follow(calls[i].scope, calls[i].operands[argument])
-		})
-		known[argument] = path
+		case *ast.SomeDecl:
+			for _, symbol := range terms.Symbols {
+				in.declareSome(symbol)
+			}
+		}
 	}
-	return path
+	for _, expr := range body {
+		s.expression(in, expr)
+	}
+	return in
 }
 
-// elements is the path of what is in the list or map at a path.
-func elements(path ast.Ref) ast.Ref { return append(slices.Clone(path), anyElement) }
+// declareSome declares what `some x`, `some x in xs` and `some k, x in xs` do.
+func (in *scope) declareSome(symbol *ast.Term) {
+	member, ok := symbol.Value.(ast.Call)
+	if !ok {
+		in.declare(symbol, binding{part: nothing})
+		return
+	}
+	last := len(member) - 1
+	for _, key := range member[1 : last-1] {
+		in.declare(key, binding{term: member[last], part: oneKey})
+	}
+	in.declare(member[last-1], binding{term: member[last], part: oneOf})
+}
+
+func (s *scopes) expression(in *scope, expr *ast.Expr) {
+	switch terms := expr.Terms.(type) {
+	case *ast.Term:
+		s.term(in, terms)
+	case []*ast.Term:
+		for _, term := range terms {
+			s.term(in, term)
+		}
+	case *ast.SomeDecl:
+		for _, symbol := range terms.Symbols {
+			s.term(in, symbol)
+		}
+	case *ast.Every:
+		s.term(in, terms.Domain)
+		below := newScope(in)
+		below.declare(terms.Key, binding{term: terms.Domain, part: oneKey})
+		below.declare(terms.Value, binding{term: terms.Domain, part: oneOf})
+		s.body(below, terms.Body)
+	case *ast.Not:
+		s.body(in, terms.Body)
+	case *ast.LogicalAnd:
+		s.body(in, terms.Lhs)
+		s.body(in, terms.Rhs)
+	case *ast.LogicalOr:
+		s.body(in, terms.Lhs)
+		s.body(in, terms.Rhs)
+	}
+	for _, with := range expr.With {
+		s.term(in, with.Target)
+		s.term(in, with.Value)
+		if ref, ok := with.Target.Value.(ast.Ref); ok {
+			s.mocked[ref.String()] = true
+		}
+	}
+}
+
+func (s *scopes) term(in *scope, term *ast.Term) {
+	each := func(term *ast.Term) { s.term(in, term) }
+	switch value := term.Value.(type) {
+	case ast.Var:
+		s.lexical[term] = in
+	case ast.Ref:
+		for _, step := range value {
+			each(step)
+		}
+	case ast.Call:
+		for _, operand := range value {
+			each(operand)
+		}
+	case *ast.Array:
+		value.Foreach(each)
+	case ast.Set:
+		value.Foreach(each)
+	case ast.Object:
+		value.Foreach(func(key, value *ast.Term) { each(key); each(value) })
+	case *ast.ArrayComprehension:
+		s.term(s.body(in, value.Body), value.Term)
+	case *ast.SetComprehension:
+		s.term(s.body(in, value.Body), value.Term)
+	case *ast.ObjectComprehension:
+		inside := s.body(in, value.Body)
+		s.term(inside, value.Key)
+		s.term(inside, value.Value)
+	case *ast.TemplateString:
+		for _, part := range value.Parts {
+			switch part := part.(type) {
+			case *ast.Expr:
+				s.expression(in, part)
+			case *ast.Term:
+				each(part)
+			}
+		}
+	}
+}

@@ -36,125 +36,158 @@ func (k *checker) guaranteeReference(location *ast.Location, ref ast.Ref, from i
 var comparisons = []string{"eq", "equal", "neq", "and", "minus"}
 
 // compare holds the literals that a field is compared with, or looked for in, to what the field can be.
-func (k *checker) compare(in *scope, operator ast.Ref, operands []*ast.Term) {
-	name := operator.String()
+func (k *checker) compare(name string, operands []*ast.Term) {
 	switch {
-	case slices.Contains(comparisons, name) && len(operands) == 2:
-		for i := range operands {
-			if path := k.follow(in, operands[i]); path != nil {
-				k.literal(path, operands[1-i])
-				k.literals(elements(path), k.constant(in, operands[1-i])...)
-			}
+	case len(operands) != 2 && !strings.HasPrefix(name, "internal.member_"):
+	case slices.Contains(comparisons, name):
+		a, b := k.follow(operands[0]), k.follow(operands[1])
+		for range 2 {
+			k.literals(a, b)
+			k.literals(k.each(a), k.each(b))
+			a, b = b, a
 		}
 	case strings.HasPrefix(name, "internal.member_") && len(operands) >= 2:
-		value, list := operands[len(operands)-2], operands[len(operands)-1]
-		if path := k.follow(in, list); path != nil {
-			k.literal(elements(path), value)
-		}
-		if path := k.follow(in, value); path != nil {
-			k.literals(path, k.constant(in, list)...)
+		value, elements := k.follow(operands[len(operands)-2]), k.each(k.follow(operands[len(operands)-1]))
+		k.literals(value, elements)
+		k.literals(elements, value)
+		if len(operands) == 3 {
+			k.literals(k.keysOf(operands[2]), k.follow(operands[0]))
 		}
 	}
 }
 
 // literalArguments holds the literals in the place of a function's arguments to what each call gives.
-func (k *checker) literalArguments(m *ast.Module, rule *ast.Rule) {
+func (k *checker) literalArguments(path string, rule *ast.Rule) {
 	for i, argument := range rule.Head.Args {
-		if path := k.followArgument(rulePath(m, rule), i); path != nil {
-			k.literal(path, argument)
+		if key(argument) != nil {
+			k.work = maxWork
+			k.text(k.argument(&binding{function: path, argument: i}, nil), argument)
 		}
 	}
 }
 
-// constant are the terms that a list, a set or a variable for one is written out in; of a rule, each of its values.
-func (k *checker) constant(in *scope, term *ast.Term) []*ast.Term {
-	switch value := term.Value.(type) {
-	case ast.Var:
-		var terms []*ast.Term
-		for _, b := range in.bindings[value] {
-			if b.term != nil && !b.element {
-				terms = append(terms, b.term)
-			}
-		}
-		return terms
-	case ast.Ref:
-		return k.constants[value.String()]
-	}
-	return []*ast.Term{term}
-}
-
-// readConstants notes the lists and sets that rules are written out in, and the single elements that they contain.
-func (k *checker) readConstants(modules []*ast.Module) {
-	k.constants = map[string][]*ast.Term{}
-	for _, m := range modules {
-		for _, rule := range m.Rules {
-			path := rulePath(m, rule)
-			switch {
-			case len(rule.Head.Args) > 0:
-			case rule.Head.RuleKind() == ast.MultiValue:
-				k.constants[path] = append(k.constants[path], ast.ArrayTerm(rule.Head.Key))
-			case rule.Head.Value != nil:
-				k.constants[path] = append(k.constants[path], rule.Head.Value)
-			}
-		}
-	}
-}
-
-// literals holds every literal in lists and sets to what is at a path.
-func (k *checker) literals(path ast.Ref, lists ...*ast.Term) {
-	for _, list := range lists {
-		switch list := list.Value.(type) {
-		case *ast.Array:
-			list.Foreach(func(term *ast.Term) { k.literal(path, term) })
-		case ast.Set:
-			list.Foreach(func(term *ast.Term) { k.literal(path, term) })
-		}
-	}
-}
-
-// literal holds a text, if a term is one, to what is at a path.
-func (k *checker) literal(path ast.Ref, term *ast.Term) {
-	text := key(term)
-	if text == nil || !path[0].Equal(ast.InputRootDocument) {
+// literals holds every text among some values to what the others can be.
+func (k *checker) literals(places, values *meaning) {
+	if !places.complete {
 		return
 	}
-	values, closed := vocabulary(k.input, path)
+	for _, v := range values.values {
+		if v.term != nil && key(v.term) != nil {
+			k.text(places, v.term)
+		}
+	}
+}
+
+// text holds a text to what is at some places: it is a fault if it is at none of them, and one very like a label that everybody has, where that is all there is.
+func (k *checker) text(places *meaning, term *ast.Term) {
+	var never func()
+	if !places.complete || len(places.values) == 0 {
+		return
+	}
+	for _, v := range places.values {
+		report := k.excludes(v, term, len(places.values) == 1)
+		if report == nil {
+			return
+		}
+		if v.term == nil || never == nil {
+			never = report
+		}
+	}
+	never()
+}
+
+// excludes returns what reports that a value is never a text, nil if it may be. Of labels, which are not closed, only a single field is held to them.
+func (k *checker) excludes(v value, term *ast.Term, single bool) (report func()) {
+	text := *key(term)
+	switch {
+	case v.term != nil && key(v.term) != nil:
+		if *key(v.term) == text {
+			return nil
+		}
+		return func() {}
+	case v.term != nil:
+		return k.neverReturns(v, term)
+	case v.path == nil:
+		return nil
+	case v.part == oneKey:
+		ref := append(slices.Clone(v.path), term)
+		if k.exists(ref) && !v.path[0].Equal(ast.InputRootDocument) {
+			return nil
+		}
+		if k.exists(ref) && !single {
+			return nil
+		}
+		return func() { k.held(term.Location, ref, len(v.path), true) }
+	case v.part != whole:
+		return nil
+	}
+	values, closed := k.vocabulary(v.path)
+	if !closed && (!single || !v.path[0].Equal(ast.InputRootDocument)) {
+		return nil
+	}
 	if !closed {
 		values = slices.Concat(values, k.extraLabels())
 	}
-	if len(values) == 0 || slices.Contains(values, *text) {
-		return
+	if len(values) == 0 || slices.Contains(values, text) {
+		return nil
 	}
-	near := strings.TrimPrefix(source.DidYouMean(strings.ToLower(*text), values), ": ")
 	if closed {
-		if near == "" {
-			near = "There are: " + strings.Join(values, ", ")
+		return func() {
+			k.fault("unknown-value", term.Location, fmt.Sprintf("%v is never %q", v.path, text), choice(text, values))
 		}
-		k.fault("unknown-value", term.Location, fmt.Sprintf("%v is never %q", path, *text), near)
-		return
 	}
-	if label := source.Nearest(strings.ToLower(*text), values, 1); label != "" {
-		k.fault("unknown-value", term.Location, fmt.Sprintf("there is no label %q", *text), fmt.Sprintf("did you mean %q?", label))
+	label := source.Nearest(strings.ToLower(text), values, 1)
+	if label == "" {
+		return nil
 	}
+	return func() {
+		k.fault("unknown-value", term.Location, fmt.Sprintf("there is no label %q", text), fmt.Sprintf("did you mean %q?", label))
+	}
+}
+
+// choice names the value that was probably meant, or all that there are.
+func choice(text string, values []string) string {
+	if near := strings.TrimPrefix(source.DidYouMean(strings.ToLower(text), values), ": "); near != "" {
+		return near
+	}
+	return "There are: " + strings.Join(values, ", ")
+}
+
+// vocabulary is what a field of the input or of data can be.
+func (k *checker) vocabulary(path ast.Ref) (values []string, closed bool) {
+	if path[0].Equal(ast.InputRootDocument) {
+		return vocabulary(k.input, path)
+	}
+	for _, s := range k.schemas {
+		if missing, _ := walk(s.schema, path, 1, func(int, verdict) {}); missing == 0 {
+			if values, closed := vocabulary(s.schema, path); closed {
+				return values, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // vocabulary is what a field can be, or, where it is not closed, what it is for everybody; nothing where that is not known.
 func vocabulary(s schema, path ast.Ref) (values []string, closed bool) {
+	closed = true
 	for _, below := range descend(s, path) {
 		for _, node := range below.alternatives() {
 			names, isClosed := node["enum"].([]any)
 			if !isClosed {
 				names, _ = node["examples"].([]any)
 			}
-			closed = isClosed
+			closed = closed && isClosed
 			for _, name := range names {
 				if text, ok := name.(string); ok {
 					values = append(values, text)
+				} else {
+					closed = false
 				}
 			}
 		}
 	}
-	return values, closed
+	return values, closed && len(values) > 0
 }
 
 // extraLabels are those that the settings add to the vocabulary of labels.
