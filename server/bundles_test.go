@@ -492,6 +492,11 @@ func TestBundlesOfTenants(t *testing.T) {
 	if got := i.inForce(beta); got["geography"] != digest || got["regional"] != "" {
 		t.Errorf("beta: %v", got)
 	}
+	for _, k := range i.bundles(beta).Constraints {
+		if k.ID == "REGION" && k.Pos.File != "geography/regional.rego" {
+			t.Errorf("beta is told of %s", k.Pos.File)
+		}
+	}
 	// The installation's approvers act for a tenant by name; those of others don't.
 	ours := i.token("default", auth.Approver)
 	if r := i.call("POST", "/v1/bundles/"+digest+"/deactivate?tenant=acme", ours, `{"reason": "x"}`); r.status != 200 || i.inForce(acme)["regional"] != "" || i.inForce(beta)["geography"] == "" {

@@ -88,6 +88,7 @@ func history(t *testing.T) *installation {
 	if r := i.call("POST", "/v1/decisions/"+decided.DecisionID+"/outcome", token, `{"status": "failed", "latency_ms": 5}`); r.status != 201 {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
+	i.activeBundle("default")
 	i.stop()
 	return i
 }
@@ -116,6 +117,13 @@ func TestForgedRows(t *testing.T) {
 		"the signer of a bundle":         {func(f *forger) { f.do("UPDATE events SET signer = 'x' WHERE kind = 'activated'") }, "says something else"},
 		"the scope of a bundle":          {func(f *forger) { f.do("UPDATE events SET scope = 'tenant' WHERE kind = 'activated'") }, "says something else"},
 		"the scope of settings":          {func(f *forger) { f.do("UPDATE events SET scope = 'tenant' WHERE kind = 'settings'") }, "says something else"},
+		"who pushed a bundle":            {func(f *forger) { f.do("UPDATE events SET actor = 'x' WHERE kind = 'pushed'") }, "says something else"},
+		"a bundle in force by a push":    {func(f *forger) { f.do("UPDATE events SET kind = 'activated' WHERE kind = 'pushed'") }, "says something else"},
+		"a bundle in force as a shadow":  {func(f *forger) { f.do("UPDATE events SET kind = 'shadowed' WHERE kind = 'activated'") }, "says something else"},
+		"a bundle under another name":    {func(f *forger) { f.do("UPDATE events SET subject = 'x' WHERE kind = 'activated' AND scope = 'tenant'") }, "says something else"},
+		"another version of a bundle":    {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'activated' AND scope = 'tenant'") }, "says something else"},
+		"a bundle that nobody took out":  {func(f *forger) { f.do("DELETE FROM events WHERE kind = 'activated' AND scope = 'tenant'") }, "an entry whose event is missing"},
+		"a bundle as the installation's": {func(f *forger) { f.do("UPDATE events SET scope = '' WHERE kind = 'activated' AND scope = 'tenant'") }, "says something else"},
 		"other settings":                 {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'settings'") }, "says something else"},
 		"a grant's contract":             {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'granted'") }, `tenant "beta"`},
 		"an event taken away":            {func(f *forger) { f.do("DELETE FROM events WHERE kind = 'attested' AND level = 'self'") }, "an entry whose event is missing"},
@@ -190,11 +198,17 @@ func TestForgedRows(t *testing.T) {
 	}
 }
 
-func newForger(t *testing.T, path string) *forger {
+// newForgerOf can write to the database at a path.
+func newForgerOf(t *testing.T, path string) *forger {
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	f := &forger{t: t, db: db, signer: newSigner(t), leaf: map[string]string{}}
+	return &forger{t: t, db: db, signer: newSigner(t), leaf: map[string]string{}}
+}
+
+func newForger(t *testing.T, path string) *forger {
+	f := newForgerOf(t, path)
+	db := f.db
 	must(t, db.QueryRow("SELECT origin FROM logs WHERE tenant = 'default'").Scan(&f.origin))
 	must(t, db.QueryRow("SELECT kid FROM signing_keys WHERE tenant = 'default'").Scan(&f.kid))
 	var leaf string
