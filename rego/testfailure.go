@@ -58,7 +58,7 @@ func (s *suite) explain(ctx context.Context, o TestOptions, results []TestResult
 		rules[t.pkg+"."+t.name] = t
 	}
 	found := map[*TestResult][]*explanation{}
-	probes := newProbes()
+	probes := probes{}
 	for i := range results {
 		t := &results[i]
 		if t.Status != TestFail {
@@ -68,7 +68,9 @@ func (s *suite) explain(ctx context.Context, o TestOptions, results []TestResult
 		t.Trace = s.trace(ctx, o.Trace, rule)
 		found[t] = s.witnessed(ctx, s.compiled, rule, t.Cases, probes)
 		for _, e := range found[t] {
-			probes.add(e.statement)
+			probes.add(e.statement, func(v ast.Var) bool {
+				return s.named(rule, v) || slices.ContainsFunc(e.locals, func(local Value) bool { return local.Text == string(v) })
+			})
 		}
 	}
 	if len(found) == 0 {
@@ -85,6 +87,20 @@ func (s *suite) explain(ctx context.Context, o TestOptions, results []TestResult
 		t.tell(explanations)
 	}
 	return ctx.Err()
+}
+
+// named reports whether a name stands for a rule of the test's package, or for what its file imports.
+func (s *suite) named(t testRule, name ast.Var) bool {
+	for _, m := range s.parsed {
+		if m.Package.Path.String() != t.pkg {
+			continue
+		}
+		rule := func(r *ast.Rule) bool { return r.Head.Ref()[0].Value.Compare(name) == 0 }
+		if slices.ContainsFunc(m.Rules, rule) || slices.ContainsFunc(m.Imports, func(i *ast.Import) bool { return i.Name() == name }) {
+			return true
+		}
+	}
+	return ast.RootDocumentNames.Contains(ast.NewTerm(name))
 }
 
 // trace is that of a test, as text.
@@ -111,7 +127,7 @@ func (s *suite) trace(ctx context.Context, level TraceLevel, t testRule) string 
 }
 
 // witnessed evaluates a test and tells of it, or of each case that failed, what a witness saw.
-func (s *suite) witnessed(ctx context.Context, compiler *ast.Compiler, t testRule, cases []TestCase, probes *probes) []*explanation {
+func (s *suite) witnessed(ctx context.Context, compiler *ast.Compiler, t testRule, cases []TestCase, probes probes) []*explanation {
 	w := newWitness(s.parsed, t, probes)
 	_ = s.evaluate(ctx, compiler, t, oparego.EvalQueryTracer(w))
 	if len(w.seen) == 0 {
@@ -134,12 +150,12 @@ func (s *suite) witnessed(ctx context.Context, compiler *ast.Compiler, t testRul
 type witness struct {
 	test   testRule
 	source *ast.Module
-	probes *probes
+	probes probes
 	now    []string // keys of the case under way
 	seen   map[string]*explanation
 }
 
-func newWitness(parsed map[string]*ast.Module, t testRule, probes *probes) *witness {
+func newWitness(parsed map[string]*ast.Module, t testRule, probes probes) *witness {
 	w := &witness{test: t, probes: probes, seen: map[string]*explanation{}}
 	for _, m := range parsed {
 		if m.Package.Location != nil && m.Package.Location.File == t.pos.File {
@@ -286,7 +302,7 @@ func (e *explanation) values() []Value {
 
 // line is a value for people.
 func (v Value) line() string {
-	const limit = 2000
+	const limit = 1000
 	value := v.Value
 	if len(value) > limit {
 		value = strings.ToValidUTF8(value[:limit], "") + fmt.Sprintf("… (%d bytes)", len(v.Value))

@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/runtime/info"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/smarthausgroup/caio/contracts"
 )
 
 // PlainOptions say how Rego that is no bundle of CAIO's is read, as the flags of `opa test` do.
@@ -108,16 +109,12 @@ func loadFaults(err error) error {
 	}
 	list := loader.Errors{err}
 	errors.As(err, &list)
-	var c compilation
+	var faults contracts.Diagnostics
 	for _, one := range list {
 		if errors.Is(one, fs.ErrNotExist) {
 			return one
 		}
-		c.upstream(one, "")
+		faults = append(faults, diagnosed(one)...)
 	}
-	for i := range c.faults {
-		c.faults[i].Summary = oneLine(c.faults[i].Summary)
-	}
-	c.sortFaults()
-	return c.faults
+	return faults
 }

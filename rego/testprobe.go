@@ -11,52 +11,72 @@ import (
 )
 
 // probes are expressions that are put before those of tests that failed, to have the values of their parts.
-type probes struct {
-	targets map[contracts.Position]*ast.Expr // statements by where they are
-	names   map[contracts.Position]ast.Var   // the variable that holds what a probe found
-}
+type probes map[contracts.Position]*probe
 
-func newProbes() *probes {
-	return &probes{map[contracts.Position]*ast.Expr{}, map[contracts.Position]ast.Var{}}
+type probe struct {
+	name  ast.Var // what holds the values
+	parts []part
+	with  []*ast.With
 }
 
 // part is a term of a statement whose value is of interest.
 type part struct {
-	role string
-	term *ast.Term
+	role     string
+	term     *ast.Term
+	text     string
+	modifier bool // the value of a `with`, which is of interest where it is undefined: the statement is not evaluated then
 }
 
-func (p part) text() string {
-	if p.term.Location != nil && len(p.term.Location.Text) > 0 {
-		return oneLine(string(p.term.Location.Text))
+func partOf(role string, term *ast.Term) part {
+	text := term.String()
+	if term.Location != nil && len(term.Location.Text) > 0 {
+		text = oneLine(string(term.Location.Text))
 	}
-	return p.term.String()
+	return part{role: role, term: term, text: text}
 }
 
-// add has a statement probed, which may be nil.
-func (p *probes) add(statement *ast.Expr) {
-	if statement == nil || len(parts(statement)) == 0 {
+// add has a statement probed, which may be nil. Variables that have no value before the statement gives them one can't be.
+func (p probes) add(statement *ast.Expr, bound func(ast.Var) bool) {
+	if statement == nil || p[at(statement.Location)] != nil {
 		return
 	}
-	pos := at(statement.Location)
-	if p.targets[pos] == nil {
-		p.targets[pos], p.names[pos] = statement, ast.Var(fmt.Sprintf("caio_probe_%d", len(p.names)))
+	unbound := func(part part) bool {
+		v, ok := part.term.Value.(ast.Var)
+		return ok && !bound(v)
+	}
+	list := slices.DeleteFunc(parts(statement), unbound)
+	if len(list) == 1 {
+		list[0].role = ""
+	}
+	with := modifiers(statement)
+	for _, modifier := range with {
+		for _, value := range slices.DeleteFunc(told(modifier.Value), unbound) {
+			value.modifier = true
+			list = append(list, value)
+		}
+	}
+	if len(list) > 0 {
+		p[at(statement.Location)] = &probe{ast.Var(fmt.Sprintf("caio_probe_%d", len(p))), list, with}
 	}
 }
 
 // insert puts the probes into copies of the files that they belong in.
-func (p *probes) insert(parsed map[string]*ast.Module) map[string]*ast.Module {
+func (p probes) insert(parsed map[string]*ast.Module) map[string]*ast.Module {
+	files := map[string]bool{}
+	for pos := range p {
+		files[pos.File] = true
+	}
 	all := maps.Clone(parsed)
 	for name, m := range parsed {
-		if m.Package.Location == nil || !slices.ContainsFunc(sortedPositions(p.targets), func(pos contracts.Position) bool { return pos.File == m.Package.Location.File }) {
+		if m.Package.Location == nil || !files[m.Package.Location.File] {
 			continue
 		}
 		probed := m.Copy()
 		for _, rule := range probed.Rules {
 			for r := rule; r != nil; r = r.Else {
 				r.Body = p.into(r.Body)
-				if probe := p.before(headValue(r)); probe != nil {
-					r.Body = ast.NewBody(append(r.Body, probe)...)
+				if value := headValue(r); value != nil && p[at(value.Location)] != nil {
+					r.Body = ast.NewBody(append(r.Body, p[at(value.Location)].expr())...)
 				}
 			}
 		}
@@ -66,55 +86,57 @@ func (p *probes) insert(parsed map[string]*ast.Module) map[string]*ast.Module {
 }
 
 // into puts probes into a body, and into those of `every` in it.
-func (p *probes) into(body ast.Body) ast.Body {
+func (p probes) into(body ast.Body) ast.Body {
 	var exprs []*ast.Expr
 	for _, e := range body {
 		if every, ok := e.Terms.(*ast.Every); ok {
 			every.Body = p.into(every.Body)
 		}
-		if probe := p.before(e); probe != nil {
-			exprs = append(exprs, probe)
+		if probe := p[at(e.Location)]; probe != nil {
+			exprs = append(exprs, probe.expr())
 		}
 		exprs = append(exprs, e)
 	}
 	return ast.NewBody(exprs...)
 }
 
-// before is the probe of a statement, nil if it needs none: an array with a set for each part, which holds the part's value, or nothing where it is undefined.
-func (p *probes) before(e *ast.Expr) *ast.Expr {
-	if e == nil {
-		return nil
-	}
-	name, ok := p.names[at(e.Location)]
-	if !ok {
-		return nil
-	}
+// expr is always true: an array with a set for each part, which holds the part's value, or nothing where it is undefined.
+func (p *probe) expr() *ast.Expr {
 	value := ast.VarTerm("caio_value")
 	var found []*ast.Term
-	for _, part := range parts(e) {
-		found = append(found, ast.SetComprehensionTerm(value, ast.NewBody(placedAt(ast.Equality.Expr(value, part.term.Copy())))))
+	for _, part := range p.parts {
+		is := placedAt(ast.Equality.Expr(value, part.term.Copy()))
+		if !part.modifier {
+			for _, with := range p.with {
+				is.With = append(is.With, with.Copy())
+			}
+		}
+		// What stands for anything in the statement does so in the probe, and is not the same thing.
+		_, _ = ast.TransformVars(is, func(v ast.Var) (ast.Value, error) {
+			if v.IsWildcard() {
+				return v + "_probe", nil
+			}
+			return v, nil
+		})
+		found = append(found, ast.SetComprehensionTerm(value, ast.NewBody(is)))
 	}
-	probe := placedAt(ast.Equality.Expr(ast.NewTerm(name), ast.ArrayTerm(found...)))
-	for _, with := range modifiers(e) {
-		probe.With = append(probe.With, with.Copy())
-	}
-	return probe
+	return placedAt(ast.Equality.Expr(ast.NewTerm(p.name), ast.ArrayTerm(found...)))
 }
 
 // placedAt gives an expression a place that is in no file, so that nobody takes it for a policy's.
 func placedAt(e *ast.Expr) *ast.Expr { return e.SetLocation(ast.NewLocation(nil, "", 1, 1)) }
 
 // read tells the values of a statement's parts, nil if there is no probe, or it has not been reached.
-func (p *probes) read(statement *ast.Expr, locals *ast.ValueMap) (values []Value) {
-	name, ok := p.names[at(statement.Location)]
+func (p probes) read(statement *ast.Expr, locals *ast.ValueMap) (values []Value) {
+	probe := p[at(statement.Location)]
+	if probe == nil {
+		return nil
+	}
+	array, ok := locals.Get(probe.name).(*ast.Array)
 	if !ok {
 		return nil
 	}
-	array, ok := locals.Get(name).(*ast.Array)
-	if !ok {
-		return nil
-	}
-	for i, part := range parts(statement) {
+	for i, part := range probe.parts {
 		set, ok := array.Elem(i).Value.(ast.Set)
 		if !ok {
 			return nil
@@ -127,7 +149,9 @@ func (p *probes) read(statement *ast.Expr, locals *ast.ValueMap) (values []Value
 			}
 			value = bounded(strings.Join(found, ", "))
 		}
-		values = append(values, Value{part.role, part.text(), value})
+		if !part.modifier || value == undefined {
+			values = append(values, Value{part.role, part.text, value})
+		}
 	}
 	return values
 }
@@ -165,7 +189,7 @@ func callParts(e *ast.Expr) []part {
 	case ast.Equality.Name, ast.Equal.Name:
 		for i, operand := range operands {
 			if other := operands[1-i]; ast.IsConstant(operand.Value) && !ast.IsConstant(other.Value) {
-				return []part{{roleExpected, operand}, {roleActual, other}}
+				return []part{partOf(roleExpected, operand), partOf(roleActual, other)}
 			}
 		}
 		return told(operands...)
@@ -173,8 +197,8 @@ func callParts(e *ast.Expr) []part {
 	list := told(operands...)
 	if operator := e.Operator().String(); ast.BuiltinMap[operator] == nil {
 		// A function of the policy: what it returned is worth knowing too.
-		call := ast.CallTerm(slices.Clone(e.Terms.([]*ast.Term))...).SetLocation(e.Location)
-		list = append(list, part{"", call})
+		call := ast.CallTerm(slices.Clone(e.Terms.([]*ast.Term))...)
+		list = append(list, part{term: call, text: operator + "(…)"})
 	}
 	return list
 }
@@ -183,7 +207,7 @@ func callParts(e *ast.Expr) []part {
 func told(terms ...*ast.Term) (list []part) {
 	for _, term := range terms {
 		if !ast.IsConstant(term.Value) {
-			list = append(list, part{"", term})
+			list = append(list, partOf("", term))
 		}
 	}
 	return list
@@ -220,10 +244,10 @@ func valueOf(rule *ast.Rule, source *ast.Module) *ast.Expr {
 	return nil
 }
 
-// headValue is the value of a rule, if it is neither a constant nor left out.
+// headValue is the value of a rule, nil if it is left out.
 func headValue(rule *ast.Rule) *ast.Expr {
 	value := rule.Head.Value
-	if value == nil || value.Location == nil || rule.Default || ast.IsConstant(value.Value) {
+	if value == nil || value.Location == nil {
 		return nil
 	}
 	if call, ok := value.Value.(ast.Call); ok {
@@ -261,8 +285,4 @@ func statementAt(m *ast.Module, place *ast.Location) *ast.Expr {
 // encloses reports whether a place begins inside a text.
 func encloses(text, place *ast.Location) bool {
 	return text.File == place.File && text.Offset <= place.Offset && place.Offset < text.Offset+max(1, len(text.Text))
-}
-
-func sortedPositions(m map[contracts.Position]*ast.Expr) []contracts.Position {
-	return slices.Collect(maps.Keys(m))
 }

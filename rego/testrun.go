@@ -3,6 +3,7 @@ package rego
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -137,10 +138,21 @@ func numberTests(compiler *ast.Compiler) *ast.Error {
 	return nil
 }
 
-// diagnosed are OPA's errors as diagnostics.
-func diagnosed(err error) error {
+// diagnosed are OPA's errors as diagnostics, with all that OPA says.
+func diagnosed(err error) contracts.Diagnostics {
 	var c compilation
-	c.upstream(err, "")
+	var errs ast.Errors
+	if one := (*ast.Error)(nil); errors.As(err, &one) {
+		errs = ast.Errors{one}
+	} else if !errors.As(err, &errs) {
+		c.faults.Errorf("rego", "", contracts.Position{}, "%s", oneLine(err.Error()))
+	}
+	for _, e := range errs {
+		c.upstream(e, "")
+		if last := &c.faults[len(c.faults)-1]; e.Details != nil && last.Detail == "" {
+			last.Detail = oneLine(strings.Join(e.Details.Lines(), "\n"))
+		}
+	}
 	c.sortFaults()
 	return c.faults
 }
