@@ -49,7 +49,7 @@ func TestFolderIsBundle(t *testing.T) {
 }
 
 func TestConstraints(t *testing.T) {
-	compiled, ds := rego.Compile([]*rego.Bundle{read(t, policies.FS)}, rego.Options{})
+	compiled, ds := rego.Check([]*rego.Bundle{read(t, policies.FS)}, rego.Options{})
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -109,15 +109,19 @@ func TestPacks(t *testing.T) {
 
 // A setting that is missing, misspelt or of the wrong type is refused; one that is right is merged over the defaults.
 func TestSettings(t *testing.T) {
-	setting := func(pack string, settings map[string]any) rego.Options {
-		return rego.Options{Settings: map[string]any{pack: settings}}
+	form, ds := rego.NewSettingsForm([]*rego.Bundle{read(t, policies.FS)}, nil)
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	setting := func(pack string, settings map[string]any) map[string]any {
+		return map[string]any{pack: settings}
 	}
 	prohibited := func(point, key string, value any) map[string]any {
 		return map[string]any{"prohibited": map[string]any{point: map[string]any{key: value}}}
 	}
 	for name, c := range map[string]struct {
-		options rego.Options
-		want    string // in the fault; "" for none
+		settings map[string]any
+		want     string // in the fault; "" for none
 	}{
 		"another region":     {setting("gdpr", map[string]any{"regions": []any{"eu", "uk"}}), ""},
 		"a purpose more":     {setting("gdpr", map[string]any{"purposes": map[string]any{"care": map[string]any{"intents": []any{"chat"}, "labels": []any{"phi"}}}}), ""},
@@ -146,8 +150,7 @@ func TestSettings(t *testing.T) {
 		"a region, no list":  {setting("residency", map[string]any{"by_label": map[string]any{"secret": "eu"}}), "secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, ds := rego.Compile([]*rego.Bundle{read(t, policies.FS)}, c.options)
+			ds := form.Check(c.settings)
 			switch {
 			case c.want == "" && len(ds) > 0:
 				t.Error(ds)
