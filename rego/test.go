@@ -28,7 +28,7 @@ type TestOptions struct {
 
 	Timeout  time.Duration         // of one test; 0 is 5 s, and 30 s with Bench
 	Parallel int                   // how many tests run at a time; 0 is the number of processors
-	Progress func(done, total int) // called after every test; may be nil
+	Progress func(done, total int) // called after every test, and every measurement; may be nil
 }
 
 // TraceLevel is how much of the trace of a test that failed is kept, as `opa test --explain` has it.
@@ -144,7 +144,7 @@ func (s *suite) report(ctx context.Context, o TestOptions) (Report, error) {
 		return Report{}, err
 	}
 	if o.Bench {
-		if err := s.bench(ctx, r.Results); err != nil {
+		if err := s.bench(ctx, o, r.Results); err != nil {
 			return Report{}, err
 		}
 	}

@@ -16,13 +16,16 @@ type Benchmark struct {
 }
 
 // bench measures the tests that passed, one after the other, prepared and without what they print.
-func (s *suite) bench(ctx context.Context, results []TestResult) error {
+func (s *suite) bench(ctx context.Context, o TestOptions, results []TestResult) error {
 	testing.Init() // or testing.Benchmark has no flags to read
 	rules := map[string]testRule{}
 	for _, t := range s.tests {
 		rules[t.pkg+"."+t.name] = t
 	}
 	for i := range results {
+		if o.Progress != nil {
+			o.Progress(i, len(results))
+		}
 		if results[i].Status != TestPass {
 			continue
 		}

@@ -23,7 +23,7 @@ type Failure struct {
 	Expression string             `json:"expression"`
 	Values     []Value            `json:"values,omitempty"`
 
-	value bool // the expression is the test's value
+	value string // of the test, where it has one that is not true
 }
 
 // Value is what a part of an expression was.
@@ -45,8 +45,9 @@ const maxValue = 16 << 10
 // explanation is how a test, or one case of it, came to fail.
 type explanation struct {
 	keys      []string
-	statement *ast.Expr // as parsed, nil if none of the test's own failed
-	value     bool      // it was not an expression that failed: the test's value is something else than true
+	statement *ast.Expr // as parsed: what was not true, or the value of the rule's head; nil if there is neither
+	failed    bool      // the statement was evaluated, and was not true
+	value     string    // JSON, of the test or its case, where no expression failed
 	locals    []Value   // what variables were
 	parts     []Value   // what both sides, or the arguments, were
 }
@@ -109,7 +110,7 @@ func (s *suite) trace(ctx context.Context, level TraceLevel, t testRule) string 
 		return ""
 	}
 	events := topdown.NewBufferTracer()
-	_ = s.evaluate(ctx, s.compiled, t, oparego.EvalQueryTracer(events)) // what there is until a time-out is worth showing
+	s.evaluate(ctx, s.compiled, t, oparego.EvalQueryTracer(events)) // what there is until a time-out is worth showing
 	trace := []*topdown.Event(*events)
 	switch level {
 	case TraceFails:
@@ -129,18 +130,18 @@ func (s *suite) trace(ctx context.Context, level TraceLevel, t testRule) string 
 // witnessed evaluates a test and tells of it, or of each case that failed, what a witness saw.
 func (s *suite) witnessed(ctx context.Context, compiler *ast.Compiler, t testRule, cases []TestCase, probes probes) []*explanation {
 	w := newWitness(s.parsed, t, probes)
-	_ = s.evaluate(ctx, compiler, t, oparego.EvalQueryTracer(w))
+	value := s.evaluate(ctx, compiler, t, oparego.EvalQueryTracer(w))
 	if len(w.seen) == 0 {
 		// The index may have told that no body can be true without evaluating one.
-		_ = s.evaluate(ctx, compiler, t, oparego.EvalQueryTracer(w), oparego.EvalRuleIndexing(false))
+		s.evaluate(ctx, compiler, t, oparego.EvalQueryTracer(w), oparego.EvalRuleIndexing(false))
 	}
 	if len(cases) == 0 {
-		return []*explanation{w.explanation(nil)}
+		return []*explanation{w.explanation(nil, value)}
 	}
 	var list []*explanation
 	for _, c := range cases {
 		if c.Status == TestFail {
-			list = append(list, w.explanation(c.Name))
+			list = append(list, w.explanation(c.Name, value))
 		}
 	}
 	return list
@@ -176,7 +177,7 @@ func (w *witness) TraceEvent(event topdown.Event) {
 	switch node := event.Node.(type) {
 	case *ast.Rule:
 		if event.Op == topdown.ExitOp && at(node.Loc()) == w.test.pos {
-			w.note(&event, valueOf(node, w.source), true)
+			w.note(&event, valueOf(node, w.source), false)
 		}
 	case *ast.Expr:
 		if event.Op == topdown.TestCaseOp {
@@ -196,13 +197,13 @@ func (w *witness) TraceEvent(event topdown.Event) {
 		if last := w.seen[caseName(w.now)]; statement.IsEvery() && last != nil && last.statement != nil && encloses(statement.Location, last.statement.Location) {
 			return // what failed inside says more
 		}
-		w.note(&event, statement, false)
+		w.note(&event, statement, true)
 	}
 }
 
 // note keeps what an event shows of a statement.
-func (w *witness) note(event *topdown.Event, statement *ast.Expr, value bool) {
-	e := &explanation{keys: w.now, statement: statement, value: value}
+func (w *witness) note(event *topdown.Event, statement *ast.Expr, failed bool) {
+	e := &explanation{keys: w.now, statement: statement, failed: failed}
 	w.seen[caseName(w.now)] = e
 	if statement == nil {
 		return
@@ -224,11 +225,20 @@ func (w *witness) note(event *topdown.Event, statement *ast.Expr, value bool) {
 	e.parts = w.probes.read(statement, event.Locals)
 }
 
-func (w *witness) explanation(keys []string) *explanation {
-	if e := w.seen[caseName(keys)]; e != nil {
-		return e
+// explanation is what was seen of a case, whose value is found in that of the test.
+func (w *witness) explanation(keys []string, value any) *explanation {
+	e := w.seen[caseName(keys)]
+	if e == nil {
+		e = &explanation{keys: keys}
 	}
-	return &explanation{keys: keys}
+	for _, key := range keys {
+		cases, _ := value.(map[string]any)
+		value = cases[key]
+	}
+	if text, err := json.Marshal(value); err == nil && value != nil && !e.failed {
+		e.value = bounded(string(text))
+	}
+	return e
 }
 
 func caseName(keys []string) string { return strings.Join(keys, "\x00") }
@@ -274,10 +284,10 @@ func (f Failure) String() string {
 	if f.Case != nil {
 		fmt.Fprintf(&text, "case %s: ", strings.Join(f.Case, " / "))
 	}
-	what := "does not hold"
+	what := "is undefined"
 	switch {
-	case f.value:
-		what = "has a value that is not true: " + f.Expression
+	case f.value != "":
+		what = fmt.Sprintf("has the value %s, which is not true", Value{Value: f.value}.short())
 	case f.Expression != "":
 		what = "is not true: " + f.Expression
 	}
@@ -302,15 +312,19 @@ func (e *explanation) values() []Value {
 
 // line is a value for people.
 func (v Value) line() string {
-	const limit = 1000
-	value := v.Value
-	if len(value) > limit {
-		value = strings.ToValidUTF8(value[:limit], "") + fmt.Sprintf("… (%d bytes)", len(v.Value))
-	}
 	if v.Role != "" {
-		return fmt.Sprintf("%-10s%s", v.Role, value)
+		return fmt.Sprintf("%-10s%s", v.Role, v.short())
 	}
-	return v.Text + " = " + value
+	return v.Text + " = " + v.short()
+}
+
+// short is as much of a value as people read.
+func (v Value) short() string {
+	const limit = 1000
+	if len(v.Value) <= limit {
+		return v.Value
+	}
+	return strings.ToValidUTF8(v.Value[:limit], "") + fmt.Sprintf("… (%d bytes)", len(v.Value))
 }
 
 func bounded(text string) string {

@@ -226,16 +226,19 @@ func (s *suite) stream(ctx context.Context, runner *tester.Runner, each func(*te
 	return nil
 }
 
-// evaluate evaluates one test, outside of OPA's runner: for what happens in it, not for its outcome.
-func (s *suite) evaluate(ctx context.Context, compiler *ast.Compiler, t testRule, options ...oparego.EvalOption) error {
+// evaluate evaluates one test, outside of OPA's runner: for what happens in it, not for its outcome. The value is nil if it is undefined or can't be told.
+func (s *suite) evaluate(ctx context.Context, compiler *ast.Compiler, t testRule, options ...oparego.EvalOption) (value any) {
 	prepared, err := s.prepareTest(ctx, compiler, t)
 	if err != nil {
-		return err
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	_, err = prepared.Eval(ctx, append(options, oparego.EvalTransaction(s.txn))...)
-	return err
+	results, err := prepared.Eval(ctx, append(options, oparego.EvalTransaction(s.txn))...)
+	if err != nil || len(results) == 0 {
+		return nil
+	}
+	return results[0].Expressions[0].Value
 }
 
 func (s *suite) prepareTest(ctx context.Context, compiler *ast.Compiler, t testRule) (oparego.PreparedEvalQuery, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/spf13/cobra"
 )
@@ -57,10 +58,40 @@ func (t *policyTest) pretty(p *presenter, report *rego.Report, quiet bool) {
 	}
 	if report.Coverage != nil {
 		p.printf("COVERAGE: %.1f%%\n", *report.Coverage)
-		for _, pos := range report.Uncovered {
-			p.printf("  not covered: %s\n", pos)
+		for _, lines := range uncovered(report.Uncovered) {
+			p.printf("  not covered: %s\n", lines)
 		}
 	}
+}
+
+// uncovered lists the lines that were not evaluated, a text for each file: house.rego:11,13-15.
+func uncovered(positions []contracts.Position) (list []string) {
+	var file string
+	var from, to int
+	flush := func() {
+		switch {
+		case from == 0:
+		case from == to:
+			list[len(list)-1] += fmt.Sprintf("%d", from)
+		default:
+			list[len(list)-1] += fmt.Sprintf("%d-%d", from, to)
+		}
+	}
+	for _, pos := range positions {
+		switch {
+		case pos.File != file:
+			flush()
+			file, from = pos.File, pos.Line
+			list = append(list, file+":")
+		case pos.Line > to+1:
+			flush()
+			list[len(list)-1] += ","
+			from = pos.Line
+		}
+		to = pos.Line
+	}
+	flush()
+	return list
 }
 
 // result shows one test: where it is, how it came out and, if it was not as it should be, why.
