@@ -135,15 +135,22 @@ func TestBaselineThatATenantDoesNotFit(t *testing.T) {
 	}
 }
 
-// A tenant that does not fit is mended by a version that does, as well.
+// A tenant that does not fit is mended by a version that does, as well; by two people, where the settings want it.
 func TestVersionThatFitsAgain(t *testing.T) {
-	i := start(t)
-	token := i.token("acme", auth.Operator)
+	apart := withSettings(map[string]any{"core": map[string]any{"separate_approval": true}})
+	i := start(t, apart)
+	ann := principal("acme", auth.Operator)
+	ann.Subject = "ann@acme.example"
+	token, author := i.token("acme", auth.Operator), i.tokenOf(ann)
 	i.register(token, contract("us", "us", ""))
-	i.activate(token, i.pushed(token, "regional", refusing("us")), `{"reason": "x"}`)
+	i.activate(token, i.pushed(author, "regional", refusing("us")), `{"reason": "x"}`)
 	i.stop()
-	i = startAt(t, i.path, i, withBaseline(pack(t), named(t, "theirs", refusing("eu"))))
-	i.activate(token, i.pushed(token, "regional", renamed(refusing("us"))), `{"reason": "made room"}`)
+	i = startAt(t, i.path, i, apart, withBaseline(pack(t), named(t, "theirs", refusing("eu"))))
+	digest := i.pushed(author, "regional", renamed(refusing("us")))
+	if r := i.call("POST", "/v1/bundles/"+digest+"/activate", author, `{"reason": "made room"}`); r.status != 403 || r.problem() != "own-bundle" {
+		t.Errorf("by its author: %d %s", r.status, r.body)
+	}
+	i.activate(token, digest, `{"reason": "made room"}`)
 	if a := i.decide(token, embed); a.Outcome != "denied" {
 		t.Errorf("%+v", a)
 	}

@@ -25,6 +25,7 @@ const (
 
 // house is a small bundle of policies: what is tested here is the store, not the packs.
 var house = map[string]string{
+	"house/.manifest": `{"roots": ["caio/policy/house"]}`,
 	"house/house.rego": `package caio.policy.house
 
 import rego.v2
@@ -52,15 +53,7 @@ func houseContract(id, region string) string {
 // TestKilledUnderLoad ends a server while clients ask it, again and again, with SIGKILL and the last time with SIGTERM: every decision that a client was given is there after that, as it was given, and its evidence verifies.
 func TestKilledUnderLoad(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range house {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	layHouse(t, dir)
 	p := startTestServer(t, dir)
 	client := &options{server: p.url, token: p.token}
 	for id, region := range map[string]string{"eu": "eu", "us": "us"} {
@@ -81,6 +74,20 @@ func TestKilledUnderLoad(t *testing.T) {
 	})...)
 	client.server = startTestServer(t, dir).url
 	held(t, client, given)
+}
+
+// layHouse writes the policies of the server.
+func layHouse(t *testing.T, dir string) {
+	t.Helper()
+	for name, text := range house {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func startTestServer(t *testing.T, dir string) *process {
