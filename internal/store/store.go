@@ -55,6 +55,8 @@ type Reader interface {
 	Entries(ctx context.Context, tenant string, from int64, limit int) ([]Entry, error)
 	// EntriesOf returns all entries of the types, in order of index; never those that state decisions, which are too many. It MUST NOT read the whole log.
 	EntriesOf(ctx context.Context, tenant string, types ...string) ([]Entry, error)
+	// LatestOf returns up to limit entries of one type, which is not that of decisions, whose index is below `before`, the latest first. It MUST NOT read more than that.
+	LatestOf(ctx context.Context, tenant, typ string, before int64, limit int) ([]Entry, error)
 	// Check holds the rows of all tenants to one another, and returns ErrInconsistent, with the place, where a log does not have one entry for each index below its size and none beyond; where an event or an attempt has no entry, or a grant's owner no log;
 	// and, when types of entries are given, where an attempt's entry is of none of them, or an entry of one of them has no attempt.
 	Check(ctx context.Context, attempts ...string) error

@@ -21,6 +21,13 @@ func (s *Store) EntriesOf(ctx context.Context, tenant string, types ...string) (
 		append([]any{tenant}, anys(types)...)...)
 }
 
+const latestOf = "SELECT tenant, idx, type, leaf FROM entries INDEXED BY entries_by_type WHERE tenant = ? AND " + beside + " AND type = ? AND idx < ? ORDER BY idx DESC LIMIT ?"
+
+// LatestOf implements [store.Reader].
+func (s *Store) LatestOf(ctx context.Context, tenant, typ string, before int64, limit int) ([]store.Entry, error) {
+	return list(ctx, s.reads, scanEntry, latestOf, tenant, typ, before, max(0, limit))
+}
+
 // Check implements [store.Reader]. Each query reads indexes alone.
 func (s *Store) Check(ctx context.Context, attempts ...string) error {
 	if err := s.checkLengths(ctx); err != nil {

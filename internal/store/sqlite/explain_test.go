@@ -70,6 +70,18 @@ func TestKeptUsesThePrimaryKey(t *testing.T) {
 	}
 }
 
+// TestLatestOfReadsBackwards: a page is read from its end, without sorting.
+func TestLatestOfReadsBackwards(t *testing.T) {
+	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "caio.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if plan := checkPlan(t, s, latestOf, []any{"a", "x", 9, 10}); !strings.Contains(plan, "entries_by_type (tenant=? AND type=? AND idx<?)") {
+		t.Errorf("got\n%s", plan)
+	}
+}
+
 func checkPlan(t *testing.T, s *Store, query string, args []any) string {
 	t.Helper()
 	rows, err := s.reads.Query("EXPLAIN QUERY PLAN "+query, args...)

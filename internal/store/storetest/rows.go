@@ -162,6 +162,35 @@ func testEntriesOf(t *testing.T, open Opener) {
 	}
 }
 
+func testLatestOf(t *testing.T, open Opener) {
+	s := newStore(t, open)
+	for _, tenant := range []string{"a", "b"} {
+		b := everything(tenant)
+		for i, typ := range []string{"caio-decision+jws", "x", "x", "z", "x"} {
+			b.Entries[i].Type = typ
+		}
+		commit(t, s, b)
+	}
+	for _, c := range []struct {
+		typ    string
+		before int64
+		limit  int
+		want   string
+	}{{"x", 100, 10, "[4 2 1]"}, {"x", 100, 2, "[4 2]"}, {"x", 2, 2, "[1]"}, {"x", 1, 2, "[]"}, {"y", 100, 2, "[]"}, {"x", 100, 0, "[]"}, {"caio-decision+jws", 100, 9, "[]"}} {
+		entries, err := s.LatestOf(context.Background(), "a", c.typ, c.before, c.limit)
+		found := []int64{}
+		for _, e := range entries {
+			if e.Tenant != "a" || e.Type != c.typ || string(e.Leaf) != fmt.Sprintf("leaf %d of a", e.Index) {
+				t.Errorf("%+v", e)
+			}
+			found = append(found, e.Index)
+		}
+		if err != nil || fmt.Sprint(found) != c.want {
+			t.Errorf("%+v: %v, %v", c, found, err)
+		}
+	}
+}
+
 // testCheck finds nothing wrong with what a ledger writes, and a log whose size goes beyond its entries. What can't be written through a store is for its own tests.
 func testCheck(t *testing.T, open Opener) {
 	s := newStore(t, open)

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Opener) {
 		{"BlobsAgain", testBlobsAgain},
 		{"EntriesPage", testEntriesPage},
 		{"EntriesOf", testEntriesOf},
+		{"LatestOf", testLatestOf},
 		{"Check", testCheck},
 		{"Search", testSearch},
 		{"SearchRefuses", testSearchRefuses},
