@@ -61,6 +61,9 @@ func endpoints() []endpoint {
 		{"GET", "/v1/bundles/versions", "", "", 200, "author auditor approver operator"},
 		{"POST", "/v1/bundles?name=regional", "{tarball}", "application/gzip", 200, "author operator"},
 		{"POST", "/v1/bundles/{bundle}/activate", `{"reason": "x"}`, "", 200, "approver operator"},
+		{"POST", "/v1/bundles/{shadow}/shadow", `{"reason": "x"}`, "", 200, "approver operator"},
+		{"GET", "/v1/bundles/{shadow}/shadow", "", "", 200, "author auditor approver operator"},
+		{"DELETE", "/v1/bundles/{shadow}/shadow?reason=x", "", "", 200, "approver operator"},
 		{"POST", "/v1/bundles/{bundle}/deactivate", `{"reason": "x"}`, "", 200, "approver operator"},
 		{"POST", "/v1/bundles/rollback", `{"name": "regional", "reason": "x"}`, "", 200, "approver operator"},
 		{"GET", "/v1/settings", "", "", 200, "author auditor approver operator"},
@@ -84,16 +87,16 @@ func endpoints() []endpoint {
 }
 
 // ids of something that a tenant has.
-type ids struct{ service, digest, decision, key, bundle, tarball string }
+type ids struct{ service, digest, decision, key, bundle, tarball, shadow string }
 
 // described is the endpoint's path as /openapi.json has it.
 func (e endpoint) described() string {
 	path, _, _ := strings.Cut(e.path, "?")
-	return strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}", "{revision}", "{id}", "{bundle}", "{digest}").Replace(path)
+	return strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}", "{revision}", "{id}", "{bundle}", "{digest}", "{shadow}", "{digest}").Replace(path)
 }
 
 func (e endpoint) at(x ids) endpoint {
-	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{revision}", "1")
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{shadow}", x.shadow, "{revision}", "1")
 	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
 	return e
 }
@@ -114,7 +117,7 @@ func (i *installation) prepare(tenant, service string) ids {
 	var issued server.APIKeyIssued
 	i.call("POST", "/v1/api-keys", token, `{"subject": "ci", "roles": ["app"]}`).into(i.t, &issued)
 	text, _ := tarball(i.t, refusing("mars of "+tenant))
-	return ids{service, r.Contract, a.DecisionID, issued.ID, i.activeBundle(tenant), text}
+	return ids{service, r.Contract, a.DecisionID, issued.ID, i.activeBundle(tenant), text, i.shadowedBundle(tenant)}
 }
 
 func TestEveryRouteIsInTheTable(t *testing.T) {
@@ -172,7 +175,7 @@ func TestRoles(t *testing.T) {
 		if e.roles == anyone {
 			continue
 		}
-		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none"})
+		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64)})
 		if r := i.send(e, ""); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" || r.problem() != "unauthenticated" {
 			t.Errorf("%s %s without a token: %d %s", e.method, e.path, r.status, r.body)
 		}
@@ -200,7 +203,7 @@ func TestFullDetailOfAPastDecisionIsForAuditors(t *testing.T) {
 // INV-CAIO-SEC-0004: every endpoint, every id of another tenant. What is another's is answered exactly like what is not there.
 func TestTenants(t *testing.T) {
 	i := start(t)
-	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none"}
+	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64)}
 	i.prepare("beta", "theirs")
 	before := i.everything("acme")
 	beta := i.token("beta", auth.Roles()...)

@@ -78,7 +78,8 @@ type Limits struct {
 	Idle         time.Duration // 2 min
 	Decision     time.Duration // until a decision is stored: 5 s
 	Gate         time.Duration // for the tests of a bundle: 30 s
-	Shutdown     time.Duration // for requests in flight: 30 s
+	Shutdown     time.Duration // for requests in flight, and what is queued behind them: 30 s
+	Shadows      int           // decisions that wait for a second evaluation: 1,024
 	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time.
 	Evaluations int
 }
@@ -106,6 +107,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Idle, 2*time.Minute)
 	fill(&l.Decision, 5*time.Second)
 	fill(&l.Shutdown, 30*time.Second)
+	fill(&l.Shadows, 1024)
 	fill(&l.Evaluations, 4*runtime.GOMAXPROCS(0))
 	return l
 }

@@ -73,7 +73,8 @@ func (s *Server) decide(ctx context.Context, a ask) (_ store.Answer, err error) 
 
 // decided is the path from an admitted request to a stored answer.
 func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store.Answer, outcome *verify.Decision, err error) {
-	decision, err := s.evaluate(ctx, a.who, in)
+	arguments := s.arguments(a.who, in)
+	decision, err := s.evaluate(ctx, arguments)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -95,6 +96,7 @@ func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store
 		return answer, nil, notStored(err)
 	}
 	answer.Index = indices[0]
+	s.shadowing.offer(decidedCase{a.tenant, in.inForce, in.id, verify.Digest(entry.Decision.Document), arguments, &decision})
 	return answer, &decision, nil
 }
 
@@ -135,13 +137,13 @@ func (s *Server) turn(ctx context.Context) (done func(), err error) {
 	}
 }
 
-func (s *Server) evaluate(ctx context.Context, who auth.Identity, in *admitted) (engine.Decision, error) {
+func (s *Server) evaluate(ctx context.Context, arguments engine.Arguments) (engine.Decision, error) {
 	done, err := s.turn(ctx)
 	if err != nil {
 		return engine.Decision{}, err
 	}
 	defer done()
-	return s.engine.Decide(ctx, s.arguments(who, in))
+	return s.engine.Decide(ctx, arguments)
 }
 
 func (s *Server) arguments(who auth.Identity, in *admitted) engine.Arguments {

@@ -17,16 +17,20 @@ import (
 
 // metrics are counts and durations. Their labels are routes, stages, codes and ids of constraints: sets that people of the installation wrote, and nothing that a caller sends.
 type metrics struct {
-	registry        *prometheus.Registry
-	requests        *prometheus.CounterVec
-	durations       *prometheus.HistogramVec
-	decisions       *prometheus.CounterVec
-	decisionTime    prometheus.Histogram
-	violations      *prometheus.CounterVec
-	failures        *prometheus.CounterVec
-	unauthenticated *prometheus.CounterVec
-	groups          prometheus.Histogram
-	commits         prometheus.Histogram
+	registry     *prometheus.Registry
+	requests     *prometheus.CounterVec
+	durations    *prometheus.HistogramVec
+	decisions    *prometheus.CounterVec
+	decisionTime prometheus.Histogram
+	violations   *prometheus.CounterVec
+	failures     *prometheus.CounterVec
+	// Of bundles that are evaluated beside those in force: no decision is counted here.
+	shadowEvaluations *prometheus.CounterVec
+	shadowDivergences *prometheus.CounterVec
+	shadowDropped     prometheus.Counter
+	unauthenticated   *prometheus.CounterVec
+	groups            prometheus.Histogram
+	commits           prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -36,15 +40,18 @@ func newMetrics() *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_http_requests_total", Help: "Requests by route and status."}, []string{"method", "route", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caio_http_request_duration_seconds", Help: "Time from the request to its answer.", Buckets: seconds},
 			[]string{"method", "route"}),
-		decisions:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decisions_total", Help: "Decisions by outcome, and by the stage at which the nearest candidates of a denial fell."}, []string{"outcome", "stage"}),
-		decisionTime:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_decision_duration_seconds", Help: "Time from the normalised request until its proof is stored.", Buckets: seconds}),
-		violations:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id."}, []string{"constraint"}),
-		failures:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
-		unauthenticated: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
-		groups:          prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
-		commits:         prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
+		decisions:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decisions_total", Help: "Decisions by outcome, and by the stage at which the nearest candidates of a denial fell."}, []string{"outcome", "stage"}),
+		decisionTime:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_decision_duration_seconds", Help: "Time from the normalised request until its proof is stored.", Buckets: seconds}),
+		violations:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id."}, []string{"constraint"}),
+		failures:          prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
+		shadowEvaluations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_evaluations_total", Help: "Decisions that were evaluated again with a bundle that is not in force, by what came of it: same, diverged or failed."}, []string{"result"}),
+		shadowDivergences: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_divergences_total", Help: "Decisions in which a bundle that is not in force would have violated, or not violated, a constraint, by its id."}, []string{"constraint"}),
+		shadowDropped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadow_dropped_total", Help: "Decisions that were not evaluated again, since too many others were waiting."}),
+		unauthenticated:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
+		groups:            prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
+		commits:           prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.unauthenticated, m.groups, m.commits,
+	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.unauthenticated, m.groups, m.commits,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -95,4 +102,19 @@ func (s measured) Commit(ctx context.Context, b *store.Batch) error {
 	s.metrics.commits.Observe(time.Since(start).Seconds())
 	s.metrics.groups.Observe(float64(len(b.Entries)))
 	return err
+}
+
+// What becomes of an evaluation beside what is in force.
+const (
+	shadowSame     = "same"
+	shadowDiverged = "diverged"
+	shadowFailed   = "failed"
+)
+
+// diverged counts a divergence that was stored.
+func (m *metrics) diverged(f ShadowFinding) {
+	m.shadowEvaluations.WithLabelValues(shadowDiverged).Inc()
+	for id := range f.sides() {
+		m.shadowDivergences.WithLabelValues(id).Inc()
+	}
 }

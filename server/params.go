@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/internal/store"
@@ -35,6 +36,13 @@ func choice(of ...string) func(string) string {
 func name(value string) string {
 	if value == "" || len(value) > 128 {
 		return "expected 1 to 128 bytes"
+	}
+	return ""
+}
+
+func reason(value string) string {
+	if strings.TrimSpace(value) == "" || len(value) > maxReason {
+		return fmt.Sprintf("say why, in 1 to %d bytes: it stands in the log", maxReason)
 	}
 	return ""
 }
@@ -74,6 +82,7 @@ var parameters = map[string]parameter{
 	"constraint":  {"Decisions in which a candidate violated this predicate or constraint.", text, name},
 	"intent":      {"Decisions on this type of intent.", text, name},
 	"name":        {"The name of a bundle.", text, name},
+	"reason":      {"Why; it stands in the log.", map[string]any{"type": "string", "minLength": 1, "maxLength": maxReason}, reason},
 	"tenant":      {"The tenant that is asked or spoken about; the caller's own when left out. Approvers and operators of the installation's tenant may name another.", text, tenantName},
 	"disclosures": {"Whether the content that the document commits to comes along: `all`, or `none` for a file to hand on.", map[string]any{"type": "string", "enum": []string{"all", "none"}, "default": "all"}, choice("all", "none")},
 }

@@ -60,6 +60,7 @@ var titles = map[string]string{
 	"already-reported":        "An outcome of this decision has been reported",
 	"baseline-bundle":         "The bundle is the installation's",
 	"body-too-large":          "The body is too large",
+	"bundle-in-force":         "The bundle is in force",
 	"bundle-moved":            "Another bundle is in force than the caller looked at",
 	"bundle-name-taken":       "The bundle has been pushed under another name",
 	"bundle-not-in-force":     "The bundle is not in force",

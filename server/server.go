@@ -43,6 +43,9 @@ type Server struct {
 	compiled  map[string]*rules // by rulesKey
 
 	reporting [64]sync.Mutex // by decision: an outcome is reported once
+
+	shadowing *shadowing
+	tallies   sync.Map // shadowKey -> *tally
 }
 
 // New opens the ledger, brings every tenant's log up to date with the configuration, and makes the routes. It does not listen yet. The caller ends with [Server.Shutdown], and then closes the store.
@@ -72,6 +75,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err := s.openAll(ctx); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
+	s.shadowing = newShadowing(s)
 	s.echo = s.router()
 	return s, nil
 }
@@ -151,7 +155,7 @@ func (s *Server) httpServer(handler http.Handler) *http.Server {
 	}
 }
 
-// Shutdown lets the given HTTP servers finish what is in flight, and closes the ledger, which writes what is queued. Readiness is refused from the start.
+// Shutdown lets the given HTTP servers finish what is in flight, evaluates what waits for that beside what is in force, and closes the ledger, which writes what is queued. Readiness is refused from the start.
 func (s *Server) Shutdown(servers ...*http.Server) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Limits.Shutdown)
@@ -162,7 +166,7 @@ func (s *Server) Shutdown(servers ...*http.Server) error {
 			err = errors.Join(err, fmt.Errorf("server: requests were still in flight after %v: %w", s.config.Limits.Shutdown, failed), server.Close())
 		}
 	}
-	return errors.Join(err, s.ledger.Close())
+	return errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
 }
 
 // now is the time of a decision: UTC, in whole milliseconds, as documents state it.
