@@ -45,6 +45,18 @@ func (s *Server) named(c *call) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.opened(name)
+}
+
+// nameable is another tenant, where the caller may name it.
+func (s *Server) nameable(c *call, name string) (*tenant, error) {
+	if err := s.mayName(c, name); err != nil {
+		return nil, err
+	}
+	return s.opened(name)
+}
+
+func (s *Server) opened(name string) (*tenant, error) {
 	if t, ok := s.tenants.Load(name); ok {
 		return t.(*tenant), nil
 	}
@@ -54,13 +66,17 @@ func (s *Server) named(c *call) (*tenant, error) {
 // namedTenant is its name. Approvers and operators of the installation's tenant name any other.
 func (s *Server) namedTenant(c *call) (string, error) {
 	name := c.query.Get("tenant")
-	switch {
-	case name == "" || name == c.tenant.name:
+	if name == "" {
 		return c.tenant.name, nil
-	case c.tenant.name != s.config.Installation || !c.who.Has(auth.Approver, auth.Operator):
-		return "", newProblem(http.StatusForbidden, "forbidden", "Only approvers and operators of the installation's own tenant, "+s.config.Installation+", name another: leave the parameter out.")
 	}
-	return name, nil
+	return name, s.mayName(c, name)
+}
+
+func (s *Server) mayName(c *call, name string) error {
+	if name != c.tenant.name && (c.tenant.name != s.config.Installation || !c.who.Has(auth.Approver, auth.Operator)) {
+		return newProblem(http.StatusForbidden, "forbidden", "Only approvers and operators of the installation's own tenant, "+s.config.Installation+", name another: leave the parameter out.")
+	}
+	return nil
 }
 
 func (s *Server) putAttestation(c *call) error {

@@ -58,9 +58,11 @@ func (s *Server) handle(r *route) echo.HandlerFunc {
 		header.Set("X-Request-Id", id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
-		ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.Limits.Write)
-		defer cancel()
-		c.SetRequest(c.Request().WithContext(ctx))
+		if !r.long {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.Limits.Write)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+		}
 		k := &call{Context: c, route: r}
 		err := s.recovered(k)
 		if err != nil {

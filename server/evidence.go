@@ -107,11 +107,16 @@ func (s *Server) disclosures(ctx context.Context, t *tenant, id string) ([]verif
 	if err != nil {
 		return nil, err
 	}
+	return openDisclosures(packed)
+}
+
+// openDisclosures is the inverse of [packDisclosures].
+func openDisclosures(packed []byte) (list []verify.Disclosure, err error) {
 	var texts []string
 	if err := canonical.Decode(packed, &texts); err != nil {
 		return nil, err
 	}
-	list := make([]verify.Disclosure, len(texts))
+	list = make([]verify.Disclosure, len(texts))
 	for i, text := range texts {
 		if list[i], err = verify.ParseDisclosure(text); err != nil {
 			return nil, err

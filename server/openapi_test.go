@@ -20,6 +20,7 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/source"
+	"github.com/smarthausgroup/caio/engine/impact"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -41,7 +42,7 @@ func TestOpenAPIIsThatOfTheRoutes(t *testing.T) {
 
 // describe makes the OpenAPI 3.1 document.
 func describe(t *testing.T, routes []route) []byte {
-	d := description{schemas: object{}, comments: comments(t, ".", "../verify", "../contracts")}
+	d := description{schemas: object{}, comments: comments(t, ".", "../verify", "../contracts", "../engine/impact")}
 	d.schemas["Request"] = embedded(t, contracts.RequestSchema())
 	d.schemas["ContractText"] = embedded(t, contracts.ContractSchema())
 	paths := map[string]object{}
@@ -180,6 +181,8 @@ func componentName(t reflect.Type) string {
 		if t != reflect.TypeFor[verify.Document]() {
 			return "Document" + t.Name()
 		}
+	case reflect.TypeFor[impact.Report]().PkgPath():
+		return "Impact" + strings.TrimPrefix(t.Name(), "Impact")
 	case reflect.TypeFor[contracts.Contract]().PkgPath():
 		if t != reflect.TypeFor[contracts.Contract]() {
 			return "Contract" + t.Name()

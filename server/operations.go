@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/engine/impact"
+	"github.com/smarthausgroup/caio/engine/impact/export"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -17,6 +19,7 @@ type operation struct {
 	gives       any      // as takes; nil for no body
 	givesMedia  string   // application/json when empty
 	creates     bool     // takes Idempotency-Key
+	long        bool     // takes its time, as long as its caller waits
 	asked       string   // an example of what it takes, JSON; "" without
 	answered    string   // and of what it gives to that
 }
@@ -100,6 +103,7 @@ var operations = []operation{
 	{id: "batch", summary: "Decide up to 1,000 requests, each on its own.", query: []string{"detail"}, media: mediaJSON, takes: Batch{}, status: ok, gives: BatchAnswer{}, creates: true},
 	{id: "explain", summary: "What would be decided, and why, for every service, without deciding. There is no proof; the call is counted in the log.", media: mediaJSON, takes: request, status: ok, gives: Explanation{}},
 	{id: "search", summary: "Find decisions, the newest first.", query: []string{"from", "to", "service", "outcome", "constraint", "intent", "cursor", "limit"}, status: ok, gives: DecisionList{}},
+	{id: "export", summary: "The decisions of a time as one file, gzip-compressed lines of JSON, for `caio policy impact --decisions`. A file that broke off has no end, and its reader notices.", query: []string{"from", "to", "disclosures", "tenant"}, status: ok, gives: plain, givesMedia: export.MediaType, long: true},
 	{id: "decision", summary: "One decision, as its caller was answered.", query: []string{"detail"}, status: ok, gives: Answer{}},
 	{id: "document", summary: "The proof document: its canonical bytes.", status: ok, gives: verify.Document{}, givesMedia: verify.MediaType},
 	{id: "statement", summary: "The signed statement: a compact JWS, byte for byte the leaf of the log.", status: ok, gives: plain, givesMedia: "application/jose"},
@@ -132,6 +136,9 @@ var operations = []operation{
 	{id: "settings-version", summary: "The settings of one revision.", query: []string{"tenant"}, status: ok, gives: SettingsRevision{}},
 	{id: "rollback-settings", summary: "Put the settings of an earlier revision in force again, if the bundles of now take them.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsRollback{}, status: ok, gives: SettingsChange{}, creates: true},
 	{id: "reset-settings", summary: "Put the settings of the installation's configuration in force again, and follow it from now on.", query: []string{"tenant"}, media: mediaJSON, takes: SettingsReset{}, status: ok, gives: SettingsChange{}, creates: true},
+
+	{id: "impact", summary: "Decide stored decisions again with a pushed bundle in force, in place of the one of its name, and say which would have come out otherwise. Nothing is changed. With `Accept: application/x-ndjson` lines tell of the progress, and the last one holds the report.", query: []string{"tenant"}, media: mediaJSON, takes: ImpactRequest{}, status: ok, gives: impact.Answer{}, long: true, asked: `{"since": "7d", "examples": 3}`},
+	{id: "settings-impact", summary: "The same for settings, in place of those in force.", query: []string{"tenant"}, media: mediaJSON, takes: ImpactRequest{}, status: ok, gives: impact.Answer{}, long: true, asked: `{"since": "7d", "settings": {"gdpr": {"regions": ["eu"]}}}`},
 
 	{id: "issue-key", summary: "Issue an API key. The answer holds it, once; the store keeps its SHA-256. A repetition issues another: there is no `Idempotency-Key` here.", query: []string{"tenant"}, media: mediaJSON, takes: APIKeyRequest{}, status: []int{201}, gives: APIKeyIssued{}},
 	{id: "api-keys", summary: "The tenant's API keys, the oldest first, without the keys themselves.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: APIKeyList{}},

@@ -76,6 +76,7 @@ var titles = map[string]string{
 	"id-mismatch":             "The contract has another id than the address",
 	"idempotency-key-invalid": "The idempotency key can't be used",
 	"idempotency-key-reused":  "The idempotency key was used for another request",
+	"impact-running":          "The tenant's decisions are being decided again already",
 	"internal":                "The server failed",
 	"invalid-bundle":          "The bundle has faults",
 	"invalid-contract":        "The contract has faults",
@@ -204,8 +205,11 @@ func (p *Problem) write(w http.ResponseWriter) error {
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "10")
 	}
 	text, err := json.Marshal(p)
 	if err != nil {

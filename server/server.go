@@ -39,6 +39,8 @@ type Server struct {
 	ready    *prepared // of the change being made
 	opening  *tenant   // the tenant being opened
 
+	impacts sync.Map // names of tenants whose decisions are being decided again
+
 	compiling sync.Mutex
 	compiled  map[string]*rules // by rulesKey
 
