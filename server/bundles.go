@@ -95,13 +95,6 @@ func (s *Server) getBundles(c *call) error {
 		return err
 	}
 	list := BundleList{Tenant: t.name, Log: t.origin, Bundles: summariesOf(now.active), Shadows: summariesOf(now.shadows), Constraints: []contracts.Constraint{}}
-	for i := range list.Bundles {
-		for _, b := range now.rules.bundles {
-			if b.Name == list.Bundles[i].Name {
-				list.Bundles[i].Revision = b.Revision
-			}
-		}
-	}
 	if now.rules.fault != nil {
 		list.Faults = unfitFaults(now.rules.fault)
 	} else {
@@ -114,7 +107,30 @@ func (s *Server) getBundles(c *call) error {
 		list.Next = formatIndex(list.Pushed[limit-1].Index)
 		list.Pushed = list.Pushed[:limit]
 	}
+	for _, b := range now.rules.bundles {
+		s.revisions.Store(b.Digest, b.Revision)
+	}
+	for _, part := range [][]BundleSummary{list.Bundles, list.Shadows, list.Pushed} {
+		for i := range part {
+			if part[i].Revision, err = s.revision(c.ctx(), t, part[i]); err != nil {
+				return err
+			}
+		}
+	}
 	return c.answer(http.StatusOK, list)
+}
+
+// revision is what the manifest of a bundle says, which no entry does. It is read once.
+func (s *Server) revision(ctx context.Context, t *tenant, b BundleSummary) (string, error) {
+	if known, ok := s.revisions.Load(b.Digest); ok {
+		return known.(string), nil
+	}
+	read, err := s.storedBundle(ctx, t, verify.BundleReference{Name: b.Name, Digest: b.Digest, Key: b.Key})
+	if err != nil {
+		return "", err
+	}
+	s.revisions.Store(b.Digest, read.Revision)
+	return read.Revision, nil
 }
 
 // unfitFaults are the reasons for which rules have a fault.

@@ -43,6 +43,7 @@ type Server struct {
 
 	compiling sync.Mutex
 	compiled  map[string]*rules // by rulesKey
+	revisions sync.Map          // digest of a bundle -> revision of its manifest
 
 	reporting [64]sync.Mutex // by decision: an outcome is reported once
 
