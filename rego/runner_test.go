@@ -137,3 +137,48 @@ func TestTestTimeout(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestTestOfOneBundle counts the tests of one bundle among several in force, as the gate before an activation does.
+func TestTestOfOneBundle(t *testing.T) {
+	pack := func(name, tests string) *rego.Bundle {
+		return bundleOf(t, name, map[string]string{
+			".manifest":   fmt.Sprintf(`{"roots": ["caio/policy/%[1]s", "caio/policy/%[1]s_test"]}`, name),
+			"p.rego":      policy("caio.policy."+name, rule(`violation["`+name+`"] contains "leaves" if input.route == "external"`)),
+			"p_test.rego": "package caio.policy." + name + "_test\n\nimport data.caio.policy." + name + "\nimport data.caio.testing\nimport rego.v2\n\n" + tests,
+		})
+	}
+	test := func(name string) string {
+		return "test_inside if " + name + `.violation["` + name + `"] == set() with input as testing.given({}, {"placement": "internal"})` + "\n"
+	}
+	broken := strings.Replace(test("one"), "internal", "external", 1)
+	bundles := []*rego.Bundle{pack("one", broken), pack("two", test("two")), bundleOf(t, "none", map[string]string{".manifest": `{"roots": ["caio/policy/none"]}`})}
+	for name, want := range map[string]string{
+		"two":  "1 pass, 0 fail, 0 skip, 0 error",
+		"one":  "0 pass, 1 fail, 0 skip, 0 error",
+		"none": "0 pass, 0 fail, 0 skip, 0 error",
+	} {
+		for _, failFast := range []bool{false, true} {
+			report, err := rego.Test(context.Background(), bundles, rego.TestOptions{Bundles: []string{name}, FailFast: failFast})
+			if got, _, _ := strings.Cut(outcome(report), "\n"); err != nil || got != want {
+				t.Errorf("%s: got %v, %s, want %s", name, err, got, want)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Nanosecond)
+	defer cancel()
+	if _, err := rego.Test(ctx, bundles, rego.TestOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beyond the time for all tests: %v", err)
+	}
+}
+
+// TestTestBench measures what passed, with the built-in functions that tests have.
+func TestTestBench(t *testing.T) {
+	report, err := rego.Test(context.Background(), []*rego.Bundle{tested(t, fourTests)}, rego.TestOptions{Run: "leaves|allowed", Bench: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, failed := report.Results[0].Bench, report.Results[1].Bench
+	if measured == nil || measured.N < 1 || measured.Time <= 0 || measured.Bytes <= 0 || measured.Allocs <= 0 || failed != nil {
+		t.Errorf("got %+v and %+v", measured, failed)
+	}
+}
