@@ -38,7 +38,7 @@ type BundleList struct {
 // BundleSummary is a bundle in a list.
 type BundleSummary struct {
 	Name     string `json:"name"`
-	Revision string `json:"revision,omitempty"` // of its manifest; of those in force
+	Revision string `json:"revision,omitempty"` // of its manifest
 	Digest   string `json:"digest"`
 	// Key is the id of the key that signed it; absent where none did, which a server allows for development only.
 	Key string `json:"key,omitempty"`
