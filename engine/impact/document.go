@@ -47,29 +47,19 @@ func FromDocument(d *verify.Document, disclosures []verify.Disclosure, service f
 	return c, nil
 }
 
-// MadeUnder reports whether the decision was made under these bundles, by name and digest, and settings.
-func MadeUnder(d *verify.Document, bundles []verify.BundleReference, settings string) bool {
-	if len(d.Bundles) != len(bundles) || d.Settings.Digest != settings {
-		return false
-	}
-	for _, b := range d.Bundles {
-		if !slices.ContainsFunc(bundles, func(in verify.BundleReference) bool { return in.Name == b.Name && in.Digest == b.Digest }) {
-			return false
-		}
-	}
-	return true
-}
-
 // FromExport gives the decisions of a file, in their order.
 func FromExport(r *export.Reader, rules *Rules) iter.Seq2[Pending, error] {
-	services := NewServices(r.Contract)
+	services, inForce := NewServices(r.Contract), RuleSet{Settings: r.Head.Settings}
+	for _, b := range r.Head.Bundles {
+		inForce.Bundles = append(inForce.Bundles, RuleBundle{b.Name, b.Digest})
+	}
 	return func(yield func(Pending, error) bool) {
 		for {
 			stored, err := r.Next()
 			if err == io.EOF {
 				return
 			}
-			read := func(context.Context) (*Case, error) { return fromExport(r, stored, services, rules) }
+			read := func(context.Context) (*Case, error) { return fromExport(r, stored, services, rules, inForce) }
 			if err != nil {
 				yield(Pending{}, err)
 				return
@@ -81,7 +71,7 @@ func FromExport(r *export.Reader, rules *Rules) iter.Seq2[Pending, error] {
 	}
 }
 
-func fromExport(r *export.Reader, stored *export.Decision, services *Services, rules *Rules) (*Case, error) {
+func fromExport(r *export.Reader, stored *export.Decision, services *Services, rules *Rules, inForce RuleSet) (*Case, error) {
 	d, disclosures, err := stored.Decode()
 	if err != nil {
 		return nil, err
@@ -96,7 +86,7 @@ func fromExport(r *export.Reader, stored *export.Decision, services *Services, r
 	if err != nil {
 		return nil, err
 	}
-	c.Rules, c.Link, c.OtherRules = rules, DocumentPath(d.DecisionID), !MadeUnder(d, r.Head.Bundles, r.Head.Settings)
+	c.Rules, c.Link, c.OtherRules = rules, DocumentPath(d.DecisionID), !inForce.MadeUnder(d)
 	return c, nil
 }
 

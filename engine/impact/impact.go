@@ -39,13 +39,6 @@ type Case struct {
 	OtherRules bool
 }
 
-// Rules are what is compared.
-type Rules struct {
-	Candidate *rego.Policies
-	// InForce are those that the candidate would replace; nil where none are in force.
-	InForce *rego.Policies
-}
-
 // Pending is a case that is still to be read. What is known of it already says, if it can't be read, which one that was.
 type Pending struct {
 	Name   string // the decision's id, or where it stands

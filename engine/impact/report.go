@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -221,20 +219,6 @@ func (t *tally) difference(r *result) {
 			count.NoLongerViolated++
 		}
 	}
-}
-
-// constraint describes one by its id; it is empty for a predicate, and for a constraint that neither the candidate nor what is in force has.
-func (r *Rules) constraint(id string) contracts.Constraint {
-	lists := [][]contracts.Constraint{r.Candidate.Constraints()}
-	if r.InForce != nil {
-		lists = append(lists, r.InForce.Constraints())
-	}
-	for _, list := range lists {
-		if i, found := slices.BinarySearchFunc(list, id, func(c contracts.Constraint, id string) int { return strings.Compare(c.ID, id) }); found {
-			return list[i]
-		}
-	}
-	return contracts.Constraint{}
 }
 
 // report puts the counts in their order.
