@@ -8,7 +8,7 @@ import (
 
 func newPolicy(o *options) *cobra.Command {
 	return group("policy", "Start, check, test, lay out, describe, compare and build policies, and put them in force", newPolicyInit(o), newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicyDiff(o), newPolicyBuild(o),
-		newPolicyPush(o), newPolicyList(o), newPolicyActivate(o), newPolicyDeactivate(o), newPolicyRollback(o), newPolicyApprove(o))
+		newPolicyPush(o), newPolicyList(o), newPolicyActivate(o), newPolicyDeactivate(o), newPolicyRollback(o), newPolicyShadow(o), newPolicyApprove(o))
 }
 
 // readBundles reads bundles from folders and tarballs; faults are not an error.
