@@ -22,7 +22,12 @@ func (s *Server) exportDecisions(c *call) error {
 	if err != nil {
 		return err
 	}
-	span := store.Span{From: c.instant("from"), To: c.instant("to"), Below: max(base, 1)}
+	var found found
+	span := spanOf(s.now(), c.query.Get("since"), c.query.Get("from"), c.query.Get("to"), &found)
+	if err := found.problem(); err != nil {
+		return err
+	}
+	span.Below = max(base, 1)
 	cases, err := s.casesOf(c.ctx(), t, base)
 	if err != nil {
 		return err

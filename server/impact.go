@@ -63,7 +63,7 @@ func (s *Server) answerImpact(c *call, bundle *rego.Bundle) error {
 		return err
 	}
 	run := &impactRun{server: s, bundle: bundle, settings: request.Settings, examples: impact.DefaultExamples}
-	run.span = request.span(s.now(), &found)
+	run.span = spanOf(s.now(), request.Since, request.From, request.To, &found)
 	if n := request.Examples; n != nil {
 		if *n < 0 || *n > maxExamples {
 			found.add("/examples", "out-of-range", "expected a number from 0 to %d", maxExamples)
@@ -92,12 +92,12 @@ func (s *Server) answerImpact(c *call, bundle *rego.Bundle) error {
 
 var sinceForm = regexp.MustCompile(`^([1-9][0-9]{0,4})([hdw])$`)
 
-// span is the time that the request is about.
-func (r *ImpactRequest) span(now time.Time, found *found) store.Span {
+// spanOf is the time that a request is about.
+func spanOf(now time.Time, since, from, to string, found *found) store.Span {
 	var span store.Span
-	if r.Since != "" {
-		parts := sinceForm.FindStringSubmatch(r.Since)
-		if parts == nil || r.From != "" {
+	if since != "" {
+		parts := sinceForm.FindStringSubmatch(since)
+		if parts == nil || from != "" {
 			found.add("/since", "invalid-value", "expected a time back from now, as 12h, 7d or 4w, and no `from` beside it")
 			return span
 		}
@@ -107,7 +107,7 @@ func (r *ImpactRequest) span(now time.Time, found *found) store.Span {
 	for _, end := range []struct {
 		pointer, text string
 		at            *time.Time
-	}{{"/from", r.From, &span.From}, {"/to", r.To, &span.To}} {
+	}{{"/from", from, &span.From}, {"/to", to, &span.To}} {
 		if end.text == "" {
 			continue
 		}

@@ -61,6 +61,13 @@ func instant(value string) string {
 	return ""
 }
 
+func since(value string) string {
+	if !sinceForm.MatchString(value) {
+		return "expected a time back from now, as 12h, 7d or 4w"
+	}
+	return ""
+}
+
 func limit(value string) string {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 || n > maxLimit {
 		return fmt.Sprintf("expected a number from 1 to %d", maxLimit)
@@ -75,6 +82,7 @@ var parameters = map[string]parameter{
 	"detail":      {"How much comes along: `none`, `brief` (the default), or `full`, which adds the document.", map[string]any{"type": "string", "enum": []string{detailNone, detailBrief, detailFull}, "default": detailBrief}, choice(detailNone, detailBrief, detailFull)},
 	"cursor":      {"The `next` of the page before.", text, name},
 	"limit":       {"The size of a page.", map[string]any{"type": "integer", "minimum": 1, "maximum": maxLimit, "default": usualLimit}, limit},
+	"since":       {"How far back from now: 12h, 7d, 4w.", map[string]any{"type": "string", "pattern": sinceForm.String()}, since},
 	"from":        {"Decisions at this time or later.", map[string]any{"type": "string", "format": "date-time"}, instant},
 	"to":          {"Decisions before this time.", map[string]any{"type": "string", "format": "date-time"}, instant},
 	"service":     {"Decisions for this service.", text, name},

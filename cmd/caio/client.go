@@ -27,12 +27,25 @@ func (o *options) call(ctx context.Context, method, path, contentType string, bo
 func (o *options) fetch(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	response, err := o.open(ctx, method, path, contentType, "", body)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	return io.ReadAll(response.Body)
+}
+
+// open sends a request and gives an answer of success to be read, which the caller closes: for answers that take their time. Accept is the media type that is asked for, "" for any.
+func (o *options) open(ctx context.Context, method, path, contentType, accept string, body []byte) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(o.server, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, misused("--server: %w", err)
 	}
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
 	}
 	if o.token != "" {
 		request.Header.Set("Authorization", "Bearer "+o.token)
@@ -44,13 +57,13 @@ func (o *options) fetch(ctx context.Context, method, path, contentType string, b
 	if err != nil {
 		return nil, unable("%w; is the server running? (caio serve)", err)
 	}
+	if response.StatusCode < 300 {
+		return response, nil
+	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
-	}
-	if response.StatusCode < 300 {
-		return text, nil
 	}
 	return nil, o.refused(request, response.StatusCode, text)
 }

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
-	"os"
 
 	"github.com/smarthausgroup/caio/cel"
 	"github.com/smarthausgroup/caio/contracts"
@@ -85,27 +82,4 @@ func whyFromEvidence(evidence *verify.Evidence, d *verify.Document) explain {
 		}
 	}
 	return whyFromPrograms(func(service string) *cel.Program { return programs[service] })
-}
-
-func newProofExport(o *options) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use:     "export DECISION",
-		Short:   "Fetch the evidence of a decision from a server, as one file",
-		Example: "  caio proof export 0197a1b2-… -o decision.caio --token $CAIO_TOKEN",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/decisions/"+url.PathEscape(args[0])+"/evidence", "", nil)
-			if err != nil {
-				return err
-			}
-			file := or(output, args[0]+".caio")
-			if err := os.WriteFile(file, data, 0o644); err != nil {
-				return err
-			}
-			return o.tell(cmd, map[string]any{"file": file, "bytes": len(data)}, "%s (%d bytes)", file, len(data))
-		},
-	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, DECISION.caio if not given")
-	return cmd
 }
