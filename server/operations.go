@@ -103,7 +103,6 @@ var operations = []operation{
 	{id: "batch", summary: "Decide up to 1,000 requests, each on its own.", query: []string{"detail"}, media: mediaJSON, takes: Batch{}, status: ok, gives: BatchAnswer{}, creates: true},
 	{id: "explain", summary: "What would be decided, and why, for every service, without deciding. There is no proof; the call is counted in the log.", media: mediaJSON, takes: request, status: ok, gives: Explanation{}},
 	{id: "search", summary: "Find decisions, the newest first.", query: []string{"from", "to", "service", "outcome", "constraint", "intent", "cursor", "limit"}, status: ok, gives: DecisionList{}},
-	{id: "export", summary: "The decisions of a time as one file, gzip-compressed lines of JSON, for `caio policy impact --decisions`. A file that broke off has no end, and its reader notices.", query: []string{"from", "to", "disclosures", "tenant"}, status: ok, gives: plain, givesMedia: export.MediaType, long: true},
 	{id: "export", summary: "The decisions of a time as one file, gzip-compressed lines of JSON, for `caio policy impact --decisions`. A file that broke off has no end, and its reader notices.", query: []string{"since", "from", "to", "disclosures", "tenant"}, status: ok, gives: plain, givesMedia: export.MediaType, long: true},
 	{id: "decision", summary: "One decision, as its caller was answered.", query: []string{"detail"}, status: ok, gives: Answer{}},
 	{id: "document", summary: "The proof document: its canonical bytes.", status: ok, gives: verify.Document{}, givesMedia: verify.MediaType},
