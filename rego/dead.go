@@ -63,7 +63,7 @@ func (k *checker) deadBody(body ast.Body) {
 		}
 		place, contradiction := k.learn(facts, expr)
 		if contradiction != "" {
-			k.untidy("unreachable", expr.Location, fmt.Sprintf("%s can't be true: %s", place, contradiction), "The expressions of a body hold at the same time. Where either is meant, write two rules.")
+			k.untidy("unreachable", expr.Location, place+" "+contradiction, "The expressions of a body hold at the same time. Where either is meant, write two rules.")
 			return
 		}
 	}
@@ -307,24 +307,24 @@ func (f *fact) contradiction() string {
 	for _, v := range f.equal {
 		for _, other := range f.equal {
 			if ast.Compare(v, other) != 0 {
-				return fmt.Sprintf("it is not both %v and %v", f.equal[0], other)
+				return fmt.Sprintf("is never both %v and %v", f.equal[0], other)
 			}
 		}
 		for _, c := range f.others {
 			if !holds(c.name, v, c.value) {
-				return fmt.Sprintf("it is not both == %v and %s %v", v, signs[c.name], c.value)
+				return fmt.Sprintf("is never both == %v and %s %v", v, signs[c.name], c.value)
 			}
 		}
 	}
 	for _, a := range f.others {
 		for _, b := range f.others {
 			if disjoint(a, b) {
-				return fmt.Sprintf("it is not both %s %v and %s %v", signs[a.name], a.value, signs[b.name], b.value)
+				return fmt.Sprintf("is never both %s %v and %s %v", signs[a.name], a.value, signs[b.name], b.value)
 			}
 		}
 	}
 	if len(f.domain) > 0 && len(f.equal) == 0 && !slices.ContainsFunc(f.domain, f.allows) {
-		return "it is one of " + strings.Join(f.domain, ", ")
+		return "is always one of " + strings.Join(f.domain, ", ") + ", and none of them is left"
 	}
 	return ""
 }

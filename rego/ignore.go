@@ -44,7 +44,7 @@ func (c *compilation) applyIgnores() {
 		detail := "It is to stand at the end of the line that the warning points to; remove it where there is none."
 		switch explanation, ok := Explain(s.code); {
 		case !ok:
-			detail = "No check is called so" + source.DidYouMean(s.code, codes()) + "."
+			detail = "No check is called so" + source.DidYouMean(s.code, codes())
 		case explanation.Severity == contracts.SeverityError && s.code != "optional-data":
 			detail = s.code + " is an error, which can't be silenced."
 		}

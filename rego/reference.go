@@ -81,7 +81,11 @@ func (k *checker) call(operator ast.Ref, operands []*ast.Term) {
 	k.match(operator, operands)
 	k.mockCall(name, operands)
 	if name == "object.get" && len(operands) > 1 {
-		k.descend(operands[1].Location, k.follow(operands[0]), stepsOf(operands[1]), true)
+		steps := stepsOf(operands[1])
+		if m := k.follow(operands[1]); m.complete && len(m.values) == 1 && m.values[0].term != nil && m.values[0].in == nil {
+			steps = stepsOf(m.values[0].term)
+		}
+		k.descend(operands[1].Location, k.follow(operands[0]), steps, true)
 	}
 }
 
@@ -137,7 +141,7 @@ func (k *checker) descend(location *ast.Location, heads *meaning, steps []*ast.T
 			}
 			next.add(k.down(place, level, name, sure))
 		}
-		if level = next.values; len(level) == 0 {
+		if level, sure = next.values, sure && next.complete; len(level) == 0 {
 			return
 		}
 	}
@@ -149,7 +153,9 @@ func (k *checker) down(location *ast.Location, level []value, name *ast.Term, su
 	var failed []value
 	for _, v := range level {
 		if v.path == nil || v.part != whole {
-			sure = false
+			inside := k.below(v, name)
+			sure = sure && inside.complete
+			below.add(inside)
 			continue
 		}
 		if next := append(slices.Clone(v.path), name); k.exists(next) {
@@ -235,6 +241,7 @@ func walk(s schema, ref ast.Ref, from int, seen func(i int, v verdict)) (missing
 		case absent:
 			return i, i
 		case open:
+			seen(i, open)
 			return 0, len(ref)
 		}
 		if len(below) > maxAlternatives {
@@ -389,7 +396,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 	for i, s := range k.schemas {
 		loose := 0
 		missing, reached := walk(s.schema, ref, 1, func(i int, v verdict) {
-			if v == optional && loose == 0 && from <= i && i < spare {
+			if (v == optional || v == open && key(ref[i]) != nil) && loose == 0 && from <= i && i < spare {
 				loose = i
 			}
 		})

@@ -145,7 +145,7 @@ func diagnosed(err error) contracts.Diagnostics {
 	if one := (*ast.Error)(nil); errors.As(err, &one) {
 		errs = ast.Errors{one}
 	} else if !errors.As(err, &errs) {
-		c.faults.Errorf("rego", "", contracts.Position{}, "%s", oneLine(err.Error()))
+		c.faults.Errorf("compile-error", "", contracts.Position{}, "%s", oneLine(err.Error()))
 	}
 	for _, e := range errs {
 		c.upstream(e, "")
