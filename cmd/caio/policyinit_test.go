@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,6 +62,24 @@ func TestTemplateIsABundle(t *testing.T) {
 	}
 	if _, faults := rego.Compile([]*rego.Bundle{bundle}, rego.Options{}); len(faults) > 0 {
 		t.Error(faults)
+	}
+}
+
+// TestTemplateShowsCommandsThatThereAre holds what stands in comments of the workflows, and in the README, to the flags of the commands.
+func TestTemplateShowsCommandsThatThereAre(t *testing.T) {
+	shown := 0
+	for _, name := range []string{"template/.gitlab-ci.yml", "template/.github/workflows/policies.yml", "template/README.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range regexp.MustCompile(`(?m)^(?: *# +(?:- )?(?:run: )?|\$ |.*\| *|    )(caio .*)$`).FindAllStringSubmatch(string(text), -1) {
+			shown++
+			example(t, line[1])
+		}
+	}
+	if shown < 12 {
+		t.Errorf("%d commands are shown", shown)
 	}
 }
 
