@@ -252,7 +252,7 @@ func (s *Server) deactivated(now *inForce, b ledger.Bundle) (*proposal, error) {
 	bundles := now.rules.without(b.Name)
 	p := &proposal{answer: Activation{Name: b.Name, Previous: b.Digest}}
 	p.add(activation{kind: store.Deactivated, name: b.Name, digest: b.Digest, key: b.Signer, scope: store.TenantScope}, nil)
-	for _, base := range s.config.Bundles {
+	for _, base := range s.configured().Bundles {
 		if base.Name != b.Name {
 			continue
 		}

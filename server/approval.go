@@ -27,7 +27,7 @@ func (s *Server) approved(t *tenant, compact, name, digest, previous, reason str
 		return newProblem(http.StatusUnprocessableEntity, "approval-invalid", fmt.Sprintf(format, args...)+" Nothing was done.")
 	}
 	var said Approval
-	if _, err := verify.Verify(verify.TypApproval, []byte(compact), s.config.ApproverKeys, &said); err != nil {
+	if _, err := verify.Verify(verify.TypApproval, []byte(compact), s.configured().ApproverKeys, &said); err != nil {
 		return refuse("The approval does not verify under a key of approver_keys: %v.", err)
 	}
 	for _, claim := range []struct{ name, said, is string }{

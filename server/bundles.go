@@ -251,15 +251,14 @@ func (s *Server) postBundle(c *call) error {
 }
 
 func (s *Server) push(ctx context.Context, t *tenant, a act, b *rego.Bundle, again *repeat) (store.Answer, error) {
-	b, err := s.verified(b)
-	if err != nil {
-		return store.Answer{}, err
-	}
 	leave, err := s.enterGate(ctx)
 	if err != nil {
 		return store.Answer{}, err
 	}
 	defer leave()
+	if b, err = s.verified(b); err != nil {
+		return store.Answer{}, err
+	}
 	now, _, err := t.look(s.ledger)
 	if err != nil {
 		return store.Answer{}, err
@@ -321,7 +320,7 @@ func storedAnswer(status int, v any, index int64) (store.Answer, error) {
 // isBaseline reports whether a name is taken by a bundle of the installation's.
 func (s *Server) isBaseline(now *inForce, name string) bool {
 	b, active := now.active[name]
-	return active && b.Scope == "" || slices.ContainsFunc(s.config.Bundles, func(b *rego.Bundle) bool { return b.Name == name })
+	return active && b.Scope == "" || slices.ContainsFunc(s.configured().Bundles, func(b *rego.Bundle) bool { return b.Name == name })
 }
 
 func baselineProblem(name string) error {

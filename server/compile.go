@@ -33,9 +33,9 @@ type rules struct {
 
 // settingsOf are those that the configuration has for a tenant.
 func (s *Server) settingsOf(tenant string) map[string]any {
-	settings, ok := s.config.TenantSettings[tenant]
+	settings, ok := s.configured().TenantSettings[tenant]
 	if !ok {
-		settings = s.config.Settings
+		settings = s.configured().Settings
 	}
 	if settings == nil {
 		settings = map[string]any{}
@@ -55,7 +55,7 @@ func rulesKey(bundles []verify.BundleReference, settings string) string {
 
 // rulesOf compiles the configured bundles with settings, or finds them compiled.
 func (s *Server) rulesOf(settings map[string]any) (*rules, error) {
-	return s.compileRules(s.config.Bundles, settings)
+	return s.compileRules(s.configured().Bundles, settings)
 }
 
 // newRules are rules that are not compiled yet.
@@ -169,7 +169,7 @@ func (s *Server) rulesToOpen(ctx context.Context, t *tenant) (*rules, error) {
 		return nil, err
 	}
 	r, err := s.compileRules(bundles, settings)
-	if err == nil && len(bundles) == len(s.config.Bundles)+len(own) {
+	if err == nil && len(bundles) == len(s.configured().Bundles)+len(own) {
 		return r, nil
 	}
 	unfit, failed := newRules(bundles, settings)
@@ -194,7 +194,7 @@ func (s *Server) bundlesToOpen(ctx context.Context, t *tenant) (bundles []*rego.
 			bundles, own = append(bundles, bundle), append(own, name)
 		}
 	}
-	for _, b := range s.config.Bundles {
+	for _, b := range s.configured().Bundles {
 		if !slices.Contains(own, b.Name) {
 			bundles = append(bundles, b)
 		}
@@ -208,8 +208,8 @@ func referenceTo(b ledger.Bundle) verify.BundleReference {
 
 // unfit is what a tenant is told whose policies don't fit those of the installation.
 func (s *Server) unfit(own []string, cause error) error {
-	baseline := make([]string, len(s.config.Bundles))
-	for i, b := range s.config.Bundles {
+	baseline := make([]string, len(s.configured().Bundles))
+	for i, b := range s.configured().Bundles {
 		baseline[i] = b.Name
 	}
 	detail := fmt.Sprintf("The installation's bundles (%s) and the tenant's own (%s), with the settings in force, do not fit together, so nothing is decided. "+

@@ -157,7 +157,7 @@ func untested(report rego.Report) error {
 
 // verified holds a bundle to the configured keys.
 func (s *Server) verified(b *rego.Bundle) (*rego.Bundle, error) {
-	keys := s.config.PolicyKeys
+	keys := s.configured().PolicyKeys
 	if s.config.AllowUnsigned && (b.Signatures == nil || len(keys) == 0) {
 		return b, nil
 	}

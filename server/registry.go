@@ -91,7 +91,7 @@ func (s *Server) upToDate(ctx context.Context, t *tenant) ([]ledger.Entry, error
 		entries, err = append(entries, entry), errors.Join(err, failed)
 	}
 	baseline := map[string]bool{}
-	for _, b := range s.config.Bundles {
+	for _, b := range s.configured().Bundles {
 		baseline[b.Name] = true
 		in, ok := t.fold.Bundles[b.Name]
 		if ok && in.Scope != "" {

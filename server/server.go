@@ -20,6 +20,7 @@ import (
 // Server answers over HTTP. Make one with [New]; it is safe for concurrent use.
 type Server struct {
 	config  Config
+	current atomic.Pointer[Config] // configured
 	engine  *engine.Engine
 	ledger  *ledger.Ledger
 	auth    *auth.Authenticator
@@ -58,6 +59,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, compiled: map[string]*rules{}, evaluations: make(chan struct{}, config.Limits.Evaluations), gate: make(chan struct{}, 1), metrics: newMetrics()}
+	s.current.Store(&config)
 	if s.engine, err = engine.New(engine.Options{}); err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func (s *Server) getSettings(c *call) error {
 	}
 	return c.answer(http.StatusOK, SettingsAnswer{
 		Settings: now.rules.settings, InForce: now.settings, Scope: now.settingsScope,
-		Effective: form.InForce(now.rules.settings), Locked: append([]string{}, s.config.LockedSettings...), Schema: form.Schema(),
+		Effective: form.InForce(now.rules.settings), Locked: append([]string{}, s.configured().LockedSettings...), Schema: form.Schema(),
 	})
 }
 

@@ -124,7 +124,7 @@ func (s *Server) settingsRules(ctx context.Context, change *settingsChange, now 
 
 // displaced is why no settings help a tenant one of whose bundles has the name of one of the installation's.
 func (s *Server) displaced(now *inForce) error {
-	for _, b := range s.config.Bundles {
+	for _, b := range s.configured().Bundles {
 		if now.active[b.Name].Scope == store.TenantScope {
 			return now.rules.fault
 		}
@@ -156,7 +156,7 @@ func (s *Server) unlocked(change *settingsChange, before, after map[string]any) 
 		return nil
 	}
 	p := newProblem(http.StatusForbidden, "settings-locked", "Only people of the installation's own tenant, "+s.config.Installation+", change the settings of these packs; nothing was done.")
-	for _, pack := range s.config.LockedSettings {
+	for _, pack := range s.configured().LockedSettings {
 		if same, err := sameSetting(before[pack], after[pack]); err != nil {
 			return err
 		} else if !same {
@@ -220,7 +220,7 @@ func settingsAnswer(done SettingsChange, index int64) (store.Answer, error) {
 
 // checkConfigured holds the settings of the configuration to the baseline's bundles.
 func (s *Server) checkConfigured() error {
-	form, diagnostics := rego.NewSettingsForm(s.config.Bundles, nil)
+	form, diagnostics := rego.NewSettingsForm(s.configured().Bundles, nil)
 	if err := diagnostics.Err(); err != nil {
 		return fmt.Errorf("server: the configured policies:\n%w", err)
 	}
@@ -231,12 +231,12 @@ func (s *Server) checkConfigured() error {
 			faults = append(faults, d)
 		}
 	}
-	add("/settings", form.Check(s.config.Settings))
-	tenants := slices.Sorted(maps.Keys(s.config.TenantSettings))
+	add("/settings", form.Check(s.configured().Settings))
+	tenants := slices.Sorted(maps.Keys(s.configured().TenantSettings))
 	for _, tenant := range tenants {
-		add("/tenant_settings/"+source.Escape(tenant), form.Check(s.config.TenantSettings[tenant]))
+		add("/tenant_settings/"+source.Escape(tenant), form.Check(s.configured().TenantSettings[tenant]))
 	}
-	for _, pack := range s.config.LockedSettings {
+	for _, pack := range s.configured().LockedSettings {
 		add("/locked_settings", form.Known(pack))
 	}
 	if err := faults.Err(); err != nil {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands as people do. In them ROOT is the repository.
 //
 //	serve [args]      starts `caio serve` with CAIO_SERVER, and CAIO_TOKEN if it printed one; its messages go to serve.err
-//	hangup            sends it SIGHUP, and demands that it says what comes of that
+//	hangup            sends it SIGHUP, and waits until it says what came of that
 //	terminate         ends it with SIGTERM, and demands success
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
 //	mode FILE MODE    demands the permissions of a file
@@ -76,8 +76,12 @@ func scriptHangup(ts *testscript.TestScript, _ bool, _ []string) {
 	if !ok {
 		ts.Fatalf("no server is running")
 	}
+	told := func() int {
+		return strings.Count(ts.ReadFile("serve.err"), "SIGHUP: reloaded") + strings.Count(ts.ReadFile("serve.err"), "SIGHUP: nothing")
+	}
+	before := told()
 	ts.Check(p.(*process).cmd.Process.Signal(syscall.SIGHUP))
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(ts.ReadFile("serve.err"), "SIGHUP: "); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); told() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("nothing was said of SIGHUP")
 		}

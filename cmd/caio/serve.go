@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -43,18 +41,22 @@ and a development token that is printed at the first start.`,
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
 				return err
 			}
-			c, faults, err := readConfig(o.config, os.Environ())
+			read := func() (config, error) {
+				c, faults, err := readConfig(o.config, os.Environ())
+				if err == nil && o.diagnose(cmd, faults) {
+					err = &exitError{code: exitUsage}
+				}
+				override(cmd, &c, &flags)
+				return c, err
+			}
+			c, err := read()
 			if err != nil {
 				return err
 			}
-			if o.diagnose(cmd, faults) {
-				return &exitError{code: exitUsage}
-			}
-			override(cmd, &c, &flags)
 			if show {
 				return o.printConfig(cmd, c)
 			}
-			return o.serve(cmd, c)
+			return o.serve(cmd, c, read)
 		},
 	}
 	f := cmd.Flags()
@@ -94,7 +96,7 @@ func override(cmd *cobra.Command, c, flags *config) {
 	}
 }
 
-func (o *options) serve(cmd *cobra.Command, c config) error {
+func (o *options) serve(cmd *cobra.Command, c config, read func() (config, error)) error {
 	file, err := storeFile(c.Store)
 	if err != nil {
 		return err
@@ -103,10 +105,10 @@ func (o *options) serve(cmd *cobra.Command, c config) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.serveStore(cmd, c, store), store.Close())
+	return errors.Join(o.serveStore(cmd, c, read, store), store.Close())
 }
 
-func (o *options) serveStore(cmd *cobra.Command, c config, store store.Store) error {
+func (o *options) serveStore(cmd *cobra.Command, c config, read func() (config, error), store store.Store) error {
 	setup, err := o.serverConfig(cmd, c)
 	if err != nil {
 		return err
@@ -116,27 +118,13 @@ func (o *options) serveStore(cmd *cobra.Command, c config, store store.Store) er
 	if err != nil {
 		return o.undecided(cmd, err)
 	}
-	defer keepOnHangup(setup.Logger)()
+	reloading := &reloading{options: o, cmd: cmd, read: read, current: c, setup: setup, server: s}
+	defer reloading.onHangup(cmd.Context())()
 	return s.Serve(cmd.Context(), func(address net.Addr) {
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)
 		}
 	})
-}
-
-// keepOnHangup answers SIGHUP, which asks for a reload and would otherwise end the process: nothing that is configured can change while the server runs.
-func keepOnHangup(logger *slog.Logger) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for range hangups {
-			logger.Warn("SIGHUP: nothing that is configured can be reloaded, restart to apply a change")
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(hangups)
-	}
 }
 
 // serverConfig makes keys, reads policies, and says where the server stands.
@@ -145,16 +133,8 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	keys, err := readPolicyKeys(c.PolicyKeys)
-	if err != nil {
-		return server.Config{}, err
-	}
-	bundles, err := o.bundlesInForce(cmd, c, keys)
-	if err != nil {
-		return server.Config{}, err
-	}
-	approvers, err := readApproverKeys(c.ApproverKeys)
-	if err != nil {
+	var setup server.Config
+	if err := o.policyConfig(cmd, c, &setup); err != nil {
 		return server.Config{}, err
 	}
 	issuers, err := c.Auth.issuers()
@@ -168,18 +148,11 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 		}
 		issuers = append(issuers, issuer)
 	}
-	tenants := make(map[string]map[string]any, len(c.TenantSettings))
-	for tenant, settings := range c.TenantSettings {
-		tenants[tenant] = exactSettings(settings)
-	}
-	return server.Config{
-		Addr: c.Listen, DiagnosticAddr: c.DiagnosticAddr,
-		Clock: time.Now, Rand: rand.Reader, Signer: signer, Issuer: c.Issuer, Installation: c.Installation,
-		Bundles: bundles, AllowUnsigned: c.Development, PolicyKeys: keys, ApproverKeys: approvers, Settings: exactSettings(c.Settings), TenantSettings: tenants, LockedSettings: c.LockedSettings,
-		Auth:   auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256},
-		Limits: c.Limits.limits(),
-		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}, nil
+	setup.Addr, setup.DiagnosticAddr = c.Listen, c.DiagnosticAddr
+	setup.Clock, setup.Rand, setup.Signer, setup.Issuer, setup.Installation, setup.AllowUnsigned = time.Now, rand.Reader, signer, c.Issuer, c.Installation, c.Development
+	setup.Auth, setup.Limits = auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256}, c.Limits.limits()
+	setup.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return setup, nil
 }
 
 // bundlesInForce reads the policies and verifies them. In proofs a bundle has the name of its file or folder, without the way there.
