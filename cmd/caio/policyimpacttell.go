@@ -22,12 +22,20 @@ func (p *presenter) impact(a *impact.Answer) {
 	p.already(&a.Report)
 	p.byConstraint(a.Constraints)
 	p.byService(a.Services)
-	p.groups("INTENT", a.Intents)
+	if a.Changed > 0 {
+		p.groups("INTENT", a.Intents)
+	}
 	if len(a.Tenants) > 1 {
 		p.groups("TENANT", a.Tenants)
 	}
 	for i := range a.Examples {
-		p.example(&a.Examples[i])
+		// What changed nothing but the reasons is shown to people only where there is nothing else to show.
+		if e := &a.Examples[i]; e.Kind != impact.OtherConstraints || a.Examples[0].Kind == impact.OtherConstraints {
+			p.example(e)
+		}
+	}
+	if len(a.Examples) > 0 {
+		p.printf("\n  %s\n", p.faint.Render("Explanations whose place begins with # are in what --format json gives."))
 	}
 	for _, f := range a.Failures {
 		p.printf("\n  %s %s %s\n", p.bad.Render("could not be decided again"), p.bold.Render(f.Decision), f.Error)
@@ -37,7 +45,11 @@ func (p *presenter) impact(a *impact.Answer) {
 // compared says what was tried in place of what, and on what.
 func (p *presenter) compared(a *impact.Answer) {
 	of := fmt.Sprintf("%s decisions", grouped(a.Total))
-	if a.From != "" {
+	switch {
+	case a.From == "":
+	case a.From == a.To:
+		of += ", of " + a.From
+	default:
 		of += fmt.Sprintf(", from %s to %s", a.From, a.To)
 	}
 	p.printf("%s, decided again\n", p.title.Render(of))
@@ -46,31 +58,38 @@ func (p *presenter) compared(a *impact.Answer) {
 		if len(a.Rules) > 1 {
 			tenant = p.faint.Render(" for " + c.Tenant)
 		}
-		for _, b := range c.Candidate.Bundles {
-			if was, is := digestOf(c.InForce, b.Name), b.Digest; was == "" {
-				p.printf("  with %s %s%s\n", p.bold.Render(b.Name), p.faint.Render(is[:12]), tenant)
-			} else if was != is {
-				p.printf("  with %s %s in place of %s%s\n", p.bold.Render(b.Name), p.faint.Render(is[:12]), p.faint.Render(was[:12]), tenant)
+		for _, change := range [][2]string{
+			{p.named(c.Candidate.Bundles, c.InForce.Bundles), p.named(c.InForce.Bundles, c.Candidate.Bundles)},
+			{p.settings(c.Candidate, c.InForce), p.settings(c.InForce, c.Candidate)},
+		} {
+			line := "  with " + change[0]
+			if change[1] != "" {
+				line += " in place of " + change[1]
 			}
-		}
-		for _, b := range c.InForce.Bundles {
-			if digestOf(c.Candidate, b.Name) == "" {
-				p.printf("  without %s %s%s\n", p.bold.Render(b.Name), p.faint.Render(b.Digest[:12]), tenant)
+			if change[0] != "" {
+				p.printf("%s%s\n", line, tenant)
 			}
-		}
-		if c.Candidate.Settings != c.InForce.Settings {
-			p.printf("  with the settings %s in place of %s%s\n", p.faint.Render(c.Candidate.Settings[:12]), p.faint.Render(c.InForce.Settings[:12]), tenant)
 		}
 	}
 }
 
-// digestOf is that of a bundle by its name, "" for none.
-func digestOf(s impact.RuleSet, name string) string {
-	i := slices.IndexFunc(s.Bundles, func(b impact.RuleBundle) bool { return b.Name == name })
-	if i < 0 {
+// named lists the bundles that the others are not.
+func (p *presenter) named(bundles, others []impact.RuleBundle) string {
+	var list []string
+	for _, b := range bundles {
+		if !slices.Contains(others, b) {
+			list = append(list, p.bold.Render(b.Name)+" "+p.faint.Render(short(b.Digest)))
+		}
+	}
+	return strings.Join(list, " and ")
+}
+
+// settings names those that are not the other's.
+func (p *presenter) settings(of, other impact.RuleSet) string {
+	if of.Settings == other.Settings {
 		return ""
 	}
-	return s.Bundles[i].Digest
+	return "the settings " + p.faint.Render(short(of.Settings))
 }
 
 // outcomes draws how many came out how.
@@ -93,7 +112,7 @@ func (p *presenter) outcomes(c *impact.Counts) {
 		if line.n == 0 && line.note != "" {
 			continue
 		}
-		text := strings.TrimRight(fmt.Sprintf("%-18s %11s  %6s  %s", line.what, grouped(line.n), percent(line.n, c.Total), line.note), " ")
+		text := strings.TrimRight(fmt.Sprintf("%-18s %11s  %7s  %s", line.what, grouped(line.n), percent(line.n, c.Total), line.note), " ")
 		if line.n > 0 {
 			text = line.style.Render(text)
 		}
@@ -169,8 +188,8 @@ func (p *presenter) count(n int64) string {
 // example shows one decision before and after, the constraints that make the difference with their remedies, and where both are explained.
 func (p *presenter) example(e *impact.Example) {
 	p.printf("\n  %s  %s\n", p.bold.Render(e.DecisionID), p.faint.Render(strings.Join(slices.DeleteFunc([]string{e.Intent, e.Tenant, e.Time}, func(s string) bool { return s == "" }), ", ")))
-	p.side("before", &e.Before)
-	p.side("after", &e.After)
+	p.side("before", &e.Before, e.After.Reasons)
+	p.side("after", &e.After, e.Before.Reasons)
 	if e.Already {
 		p.printf("    %s\n", p.faint.Render("The rules in force decide so already."))
 	}
@@ -192,7 +211,8 @@ func (p *presenter) example(e *impact.Example) {
 	p.printf("    %s\n", p.faint.Render("explained in "+e.Before.Explanation+" and "+e.After.Explanation))
 }
 
-func (p *presenter) side(when string, s *impact.Side) {
+// side shows what came out, and the reasons that the other side does not have.
+func (p *presenter) side(when string, s *impact.Side, other []string) {
 	outcome := p.bad.Bold(true).Render("DENIED")
 	switch {
 	case s.WinnerUnknown:
@@ -201,11 +221,17 @@ func (p *presenter) side(when string, s *impact.Side) {
 		outcome = p.good.Bold(true).Render("ROUTED") + " to " + p.bold.Render(s.Service)
 	}
 	p.printf("    %s %s\n", p.faint.Render(fmt.Sprintf("%-6s", when)), outcome)
-	p.indented(s.Reasons[1:])
+	p.indented(slices.DeleteFunc(slices.Clone(s.Reasons[1:]), func(reason string) bool { return slices.Contains(other, reason) }))
 }
+
+// maxSentences bounds the reasons that people are shown of one side.
+const maxSentences = 6
 
 // indented writes sentences below an outcome.
 func (p *presenter) indented(list []string) {
+	if more := len(list) - maxSentences; more > 1 {
+		list = append(list[:maxSentences], fmt.Sprintf("and %d more", more))
+	}
 	for _, sentence := range list {
 		for n, line := range strings.Split(ansi.Wordwrap(sentence, width, ""), "\n") {
 			if n > 0 {

@@ -22,6 +22,7 @@ func (r *result) example() Example {
 		Before: r.side(&outcome{c.Recorded, true}), After: r.side(r.after),
 		Differences: slices.Clone(r.differences[:min(len(r.differences), maxDifferences)]),
 	}
+	e.Before.Reasons, e.After.Reasons = telling(e.Before.Reasons, e.After.Reasons), telling(e.After.Reasons, e.Before.Reasons)
 	e.After.Decision = &r.after.Decision
 	if e.Before.Explanation = c.Link; c.Link == "" {
 		e.Before.Decision = &c.Recorded
@@ -46,10 +47,26 @@ func (r *result) side(o *outcome) Side {
 	if s.WinnerUnknown {
 		s.Reasons[0] = "routed, winner unknown: a text is gone that scoring reads"
 	}
-	if more := len(s.Reasons) - maxReasons; more > 0 {
-		s.Reasons = append(s.Reasons[:maxReasons], fmt.Sprintf("and %d more", more))
-	}
 	return s
+}
+
+// telling are the sentences of one side, those that the other side has not before those that it has; the first says what came out.
+func telling(side, other []string) []string {
+	list := slices.Clone(side)
+	slices.SortStableFunc(list[1:], func(a, b string) int {
+		return bit(slices.Contains(other, a)) - bit(slices.Contains(other, b))
+	})
+	if more := len(list) - maxReasons; more > 0 {
+		list = append(list[:maxReasons], fmt.Sprintf("and %d more", more))
+	}
+	return list
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // evidence holds what sentences read of it: the contracts of the candidates.
