@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -44,28 +45,57 @@ func BenchmarkHTTP(b *testing.B) {
 	}
 }
 
+// BenchmarkShadow measures the same with 64 clients, alone and with a bundle evaluated beside what is in force, which agrees or doesn't; and tells how many decisions it did not keep up with.
+func BenchmarkShadow(b *testing.B) {
+	for _, c := range []struct{ name, region string }{{"alone", ""}, {"agreeing", "mars"}, {"diverging", "eu"}} {
+		b.Run(c.name, func(b *testing.B) {
+			client, address, token := busy(b, 1_000, 10, 50)
+			if c.region != "" {
+				text, digest := tarball(b, refusing(c.region))
+				send(b, client, http.MethodPost, address+"/v1/bundles?name=regional", token, "application/gzip", text)
+				send(b, client, http.MethodPost, address+"/v1/bundles/"+digest+"/shadow", token, "application/json", `{"reason": "to measure"}`)
+				defer func() {
+					var report server.ShadowReport
+					if err := json.Unmarshal(send(b, client, http.MethodGet, address+"/v1/bundles/"+digest+"/shadow?limit=1", token, "", ""), &report); err != nil {
+						b.Error(err)
+					}
+					b.ReportMetric(float64(report.Started.Dropped)/float64(b.N), "dropped/op")
+				}()
+			}
+			b.ResetTimer()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					decide(b, client, address, token)
+				}
+			})
+		})
+	}
+}
+
 func decide(b *testing.B, client *http.Client, address, token string) {
 	send(b, client, http.MethodPost, address+"/v1/decisions", token, "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
 }
 
-func send(b *testing.B, client *http.Client, method, url, token, media, body string) {
+func send(b *testing.B, client *http.Client, method, url, token, media, body string) []byte {
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		b.Error(err)
-		return
+		return nil
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Content-Type", media)
 	response, err := client.Do(request)
 	if err != nil {
 		b.Error(err)
-		return
+		return nil
 	}
 	defer response.Body.Close()
 	var answer bytes.Buffer
 	if _, err := io.Copy(&answer, response.Body); err != nil || response.StatusCode >= 300 {
 		b.Error(response.Status, answer.String(), err)
 	}
+	return answer.Bytes()
 }
 
 // busy is a real server on the loopback interface with a store on disk and a registry.
@@ -104,7 +134,7 @@ func busy(b *testing.B, services, matching, rules int) (client *http.Client, add
 			b.Error(err)
 		}
 	})
-	token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author"}}, time.Now(), time.Hour)
+	token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author", "approver"}}, time.Now(), time.Hour)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -151,7 +181,7 @@ violation["RULE-%03d"] contains msg if {
 }
 `, i, i, i)
 	}
-	bundle, diagnostics := rego.ReadFS("rules", fstest.MapFS{"rules.rego": {Data: []byte(module.String())}})
+	bundle, diagnostics := rego.ReadFS("rules", fstest.MapFS{".manifest": {Data: []byte(`{"roots": ["caio/policy/rules"]}`)}, "rules.rego": {Data: []byte(module.String())}})
 	if err := diagnostics.Err(); err != nil {
 		b.Fatal(err)
 	}
