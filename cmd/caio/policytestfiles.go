@@ -39,12 +39,12 @@ func holdsOwn(path string, info fs.FileInfo) (bool, error) {
 			return isScenario(file.Path) || strings.HasSuffix(file.Path, ".rego") && inOwnPackage(file.Text)
 		}), nil
 	}
-	own := false
-	err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+	own, root := false, walkable(path)
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && file != path && strings.HasPrefix(entry.Name(), "."):
+		case entry.IsDir() && file != root && strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
 		case !entry.Type().IsRegular():
 			return nil
@@ -65,9 +65,17 @@ func holdsOwn(path string, info fs.FileInfo) (bool, error) {
 	return own, err
 }
 
+// walkable is a path under which a folder is walked too where it is named by a symbolic link.
+func walkable(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return strings.TrimRight(path, string(filepath.Separator)) + string(filepath.Separator)
+	}
+	return path
+}
+
 func scenarioFiles(paths []string) (files []string, err error) {
 	for _, path := range paths {
-		err := filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(walkable(path), func(file string, entry fs.DirEntry, err error) error {
 			if err == nil && isScenario(file) {
 				files = append(files, file)
 			}

@@ -69,9 +69,9 @@ func uncovered(positions []contracts.Position) (list []string) {
 	var file string
 	var from, to int
 	flush := func() {
-		switch {
-		case from == 0:
-		case from == to:
+		switch from {
+		case 0:
+		case to:
 			list[len(list)-1] += fmt.Sprintf("%d", from)
 		default:
 			list[len(list)-1] += fmt.Sprintf("%d-%d", from, to)

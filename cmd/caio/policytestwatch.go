@@ -18,25 +18,21 @@ const watchPause = 300 * time.Millisecond
 
 // watchAndRun runs the tests, and again whenever a file changed, until the command is interrupted. What a run finds wrong is told, and does not end it.
 func (t *policyTest) watchAndRun(o *options, cmd *cobra.Command, paths []string) error {
-	ctx := cmd.Context()
 	for {
 		before := filesState(paths)
-		err := t.runAll(o, cmd, paths)
-		if ctx.Err() != nil {
-			return nil
-		}
-		exit := &exitError{exitEnvironment, err}
-		errors.As(err, &exit)
-		switch {
-		case exit.code == exitUsage:
-			return err
-		case exit.err != nil:
-			fmt.Fprintln(cmd.ErrOrStderr(), "caio:", exit.err)
+		if err := t.runAll(o, cmd, paths); err != nil && cmd.Context().Err() == nil {
+			exit := &exitError{exitEnvironment, err}
+			if errors.As(err, &exit); exit.code == exitUsage {
+				return err
+			}
+			if exit.err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), "caio:", exit.err)
+			}
 		}
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\nwatching %s\n", strings.Repeat("*", 80), strings.Join(paths, ", "))
 		}
-		if !changed(ctx, paths, before) {
+		if !changed(cmd.Context(), paths, before) {
 			return nil
 		}
 	}
@@ -64,12 +60,11 @@ func changed(ctx context.Context, paths []string, before uint64) bool {
 func filesState(paths []string) uint64 {
 	sum := fnv.New64a()
 	for _, path := range paths {
-		_ = filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return nil
-			}
-			if info, err := entry.Info(); err == nil {
-				fmt.Fprintln(sum, file, info.Size(), info.ModTime().UnixNano())
+		_ = filepath.WalkDir(walkable(path), func(file string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				if info, err := entry.Info(); err == nil {
+					fmt.Fprintln(sum, file, info.Size(), info.ModTime().UnixNano())
+				}
 			}
 			return nil
 		})
