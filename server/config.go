@@ -77,7 +77,7 @@ type Limits struct {
 	Write        time.Duration // 60 s
 	Idle         time.Duration // 2 min
 	Decision     time.Duration // until a decision is stored: 5 s
-	Gate         time.Duration // for the tests of a bundle: 30 s
+	Gate         time.Duration // for the tests of a bundle, at most Write: 30 s
 	Shutdown     time.Duration // for requests in flight, and what is queued behind them: 30 s
 	Shadows      int           // decisions that wait for a second evaluation: 1,024
 	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time.
@@ -133,6 +133,9 @@ func (c Config) filled() (Config, error) {
 		c.Build = build
 	}
 	c.Limits = c.Limits.filled()
+	if c.Limits.Gate > c.Limits.Write {
+		return c, fmt.Errorf("server: the tests of a bundle may take %v, and its request ends after %v: allow them less", c.Limits.Gate, c.Limits.Write)
+	}
 	names := map[string]bool{}
 	for _, b := range c.Bundles {
 		if b.Key == "" && !c.AllowUnsigned {
