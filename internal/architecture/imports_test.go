@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"engine/field":         {"contracts"},
 	"engine/impact/export": {"contracts", "verify"},
 	"internal/store":       {"internal/store"},
-	"internal/seal":        {"verify", "contracts"},
+	"internal/seal":        {"verify", "contracts", "internal/store/sqlite"},
 	"internal/ledger":      {"internal/store", "internal/seal", "internal/ledger", "verify", "contracts"},
 	"server":               {"server", "contracts", "cel", "rego", "engine", "verify", "policies", "internal"},
 	"server/auth":          {"server/auth", "contracts", "verify", "internal"},

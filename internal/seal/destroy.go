@@ -1,0 +1,194 @@
+package seal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// Destroyed is a subject whose keys were destroyed, by its opaque id, and whether the documents of its decisions were to go too.
+type Destroyed struct {
+	Tenant, Subject string
+	Documents       bool
+}
+
+// Erase destroys the keys of a subject, once commit has made durable that this is to be done: what was in flight is stored by then, and what comes after is sealed with new keys, under a new id. Where nothing is kept of the subject, it does nothing, and known is false.
+//
+// When commit succeeds and Erase fails, the keys may still be there: [Subjects.Destroy] does it again.
+func (s *Subjects) Erase(ctx context.Context, tenant, subject string, documents bool, commit func(id string) error) (known bool, err error) {
+	lock := &s.locks[s.stripe(tenant, subject)]
+	lock.Lock()
+	id, known, err := s.Find(ctx, tenant, subject)
+	if known && err == nil {
+		if err = commit(id); err == nil {
+			err = s.destroy(context.WithoutCancel(ctx), Destroyed{tenant, id, documents})
+		}
+	}
+	lock.Unlock()
+	if err != nil || !known {
+		return known, err
+	}
+	return true, s.scrub(context.WithoutCancel(ctx))
+}
+
+// Destroy destroys the keys of subjects by their opaque ids, where they are still there: a store that was restored from a backup has those that were destroyed since. Nothing may be sealed meanwhile.
+func (s *Subjects) Destroy(ctx context.Context, list ...Destroyed) error {
+	known := map[Destroyed]bool{}
+	carried, err := s.Destroyed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range carried {
+		known[d] = true
+	}
+	changed := false
+	for _, d := range list {
+		if known[d] || !d.Documents && known[Destroyed{d.Tenant, d.Subject, true}] {
+			continue
+		}
+		if err := s.destroy(ctx, d); err != nil {
+			return err
+		}
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	return s.scrub(ctx)
+}
+
+// Destroyed lists what was destroyed, in order of tenant and id.
+func (s *Subjects) Destroyed(ctx context.Context) (list []Destroyed, err error) {
+	rows, err := s.file.DB.QueryContext(ctx, "SELECT tenant, subject, documents FROM destroyed ORDER BY tenant, subject")
+	if err != nil {
+		return nil, fmt.Errorf("seal: reading what was destroyed: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var d Destroyed
+		var id []byte
+		if err := rows.Scan(&d.Tenant, &id, &d.Documents); err != nil {
+			return nil, err
+		}
+		d.Subject = hex.EncodeToString(id)
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+// destroy ends a subject and its keys, and notes that. What it leaves in the file is for scrub, which the mark asks for.
+func (s *Subjects) destroy(ctx context.Context, d Destroyed) error {
+	id, err := hex.DecodeString(d.Subject)
+	if err != nil || len(id) != idSize {
+		return fmt.Errorf("seal: %q is not the id of a subject", d.Subject)
+	}
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		for _, statement := range []struct {
+			query string
+			args  []any
+		}{
+			{marks, nil},
+			{"DELETE FROM keys WHERE subject IN (SELECT id FROM subjects WHERE tenant = ? AND id = ?)", []any{d.Tenant, id}},
+			{"DELETE FROM subjects WHERE tenant = ? AND id = ?", []any{d.Tenant, id}},
+			{"INSERT INTO destroyed (tenant, subject, documents) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET documents = max(documents, excluded.documents)", []any{d.Tenant, id, d.Documents}},
+		} {
+			if _, err := tx.ExecContext(ctx, statement.query, statement.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("seal: destroying keys: %w", err)
+	}
+	s.forget(func(p place, k key) bool {
+		return p.tenant == d.Tenant && hex.EncodeToString(k.subject[:]) == d.Subject
+	})
+	return nil
+}
+
+// Due counts the keys of a class of retention whose month is at most the one given, without those of the subjects to keep.
+func (s *Subjects) Due(ctx context.Context, tenant, class string, through int64, keep map[string]bool) (int, error) {
+	due, err := s.due(ctx, tenant, class, through, keep)
+	return len(due), err
+}
+
+func (s *Subjects) due(ctx context.Context, tenant, class string, through int64, keep map[string]bool) (due [][]byte, err error) {
+	rows, err := s.file.DB.QueryContext(ctx, "SELECT k.id, k.subject FROM keys k JOIN subjects s ON s.id = k.subject WHERE s.tenant = ? AND k.class = ? AND k.month <= ?", tenant, class, through)
+	if err != nil {
+		return nil, fmt.Errorf("seal: looking for keys that are due: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id, subject []byte
+		if err := rows.Scan(&id, &subject); err != nil {
+			return nil, err
+		}
+		if !keep[hex.EncodeToString(subject)] {
+			due = append(due, id)
+		}
+	}
+	return due, rows.Err()
+}
+
+// Expire destroys the keys that [Subjects.Due] counts. Nothing is sealed with them any more: their months are past.
+func (s *Subjects) Expire(ctx context.Context, tenant, class string, through int64, keep map[string]bool) error {
+	due, err := s.due(ctx, tenant, class, through, keep)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	err = s.change(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, marks); err != nil {
+			return err
+		}
+		for _, id := range due {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM keys WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("seal: destroying keys: %w", err)
+	}
+	s.forget(func(p place, k key) bool {
+		return p.tenant == tenant && p.class == class && p.month <= through && !keep[hex.EncodeToString(k.subject[:])]
+	})
+	return s.scrub(ctx)
+}
+
+// The mark says that something was deleted and is not yet gone from the file.
+const (
+	marks   = "PRAGMA user_version = 1"
+	unmarks = "PRAGMA user_version = 0"
+)
+
+// scrub writes the file anew, without what was deleted, empties the write-ahead log, which holds pages as they were, and takes the mark away.
+func (s *Subjects) scrub(ctx context.Context) error {
+	failed := func(err error) error { return fmt.Errorf("seal: overwriting what was destroyed: %w", err) }
+	if _, err := s.file.DB.ExecContext(ctx, "VACUUM"); err != nil {
+		return failed(err)
+	}
+	var busy, pages, moved int
+	if err := s.file.DB.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved); err != nil {
+		return failed(err)
+	}
+	if busy != 0 {
+		return failed(errors.New("another process reads the store of subjects, so that its write-ahead log can't be emptied: end that one, and restart"))
+	}
+	if _, err := s.file.DB.ExecContext(ctx, unmarks); err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// scrubUnfinished does what an end of the process in the middle of a destruction left undone.
+func (s *Subjects) scrubUnfinished(ctx context.Context) error {
+	var mark int
+	if err := s.file.DB.QueryRowContext(ctx, "PRAGMA user_version").Scan(&mark); err != nil || mark == 0 {
+		return err
+	}
+	return s.scrub(ctx)
+}
