@@ -63,7 +63,7 @@ func (s *sources) start(m *module, k *constraint) {
 	}
 }
 
-// follow notes a rule, which may be the else of one, and all that it reaches.
+// follow notes a rule and all that it reaches. An else is a rule of its own to the compiler, whose text is that of the rule.
 func (s *sources) follow(rule *ast.Rule) {
 	if s.seen[rule] {
 		return
@@ -72,9 +72,6 @@ func (s *sources) follow(rule *ast.Rule) {
 	if written := s.parsed[at(rule.Location)]; written != nil {
 		name := rule.Module.Package.Path.Extend(written.Head.Ref()).String()
 		s.rules[name] = append(s.rules[name], laidOut(written))
-	}
-	if rule.Else != nil {
-		s.follow(rule.Else)
 	}
 	for dependency := range s.compiler.Graph.Dependencies(rule) {
 		s.follow(dependency.(*ast.Rule))

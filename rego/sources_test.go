@@ -17,7 +17,7 @@ const (
 	keptInSettings = `kept(label) if label in data.caio.settings.a.labels`
 	keptSecret     = `kept(label) if {
 	label == "secret"
-} else := false if not input.principal.tenant`
+} else := false if nobody`
 )
 
 func sourced() map[string]string {
@@ -28,7 +28,7 @@ func sourced() map[string]string {
 	msg := words.because(label)
 }`), rule(`violation["B"] contains "too much" if {
 	input.request.estimate.units > data.caio.settings.b.most
-}`), keptInSettings, keptSecret, `warn["A"] contains "unrelated" if kept("x")`),
+}`), keptInSettings, keptSecret, `nobody if not input.principal.tenant`, `warn["A"] contains "unrelated" if kept("x")`),
 		"words.rego":  "package shared.words\n\nimport rego.v2\n\nbecause(label) := concat(\" \", [\"kept:\", label])\n\nunused(x) := x\n",
 		"data.json":   `{"caio": {"settings": {"a": {"labels": ["pii"]}, "b": {"most": 3}}}}`,
 		"schema.json": sourcesSchema,
@@ -48,7 +48,7 @@ func sourcesOf(t *testing.T, files map[string]string) map[string]map[string]stri
 func TestSources(t *testing.T) {
 	before := sourcesOf(t, sourced())
 	for id, want := range map[string]string{
-		"A": `data.caio.policy.a.kept data.caio.policy.a.violation.A data.caio.settings.a.labels data.shared.words.because`,
+		"A": `data.caio.policy.a.kept data.caio.policy.a.nobody data.caio.policy.a.violation.A data.caio.settings.a.labels data.shared.words.because`,
 		"B": `data.caio.policy.a.violation.B data.caio.settings.b.most`,
 	} {
 		if got := strings.Join(slices.Sorted(maps.Keys(before[id])), " "); got != want {
@@ -58,7 +58,8 @@ func TestSources(t *testing.T) {
 	for name, c := range map[string]struct{ file, old, new, want string }{
 		"a condition":        {"a.rego", `kept(label)`, `not kept(label)`, "A data.caio.policy.a.violation.A"},
 		"a helper":           {"a.rego", `== "secret"`, `== "hidden"`, "A data.caio.policy.a.kept"},
-		"an else":            {"a.rego", `:= false if not`, `:= false if`, "A data.caio.policy.a.kept"},
+		"an else":            {"a.rego", `:= false if nobody`, `:= true if nobody`, "A data.caio.policy.a.kept"},
+		"below an else":      {"a.rego", `if not input.principal`, `if input.principal`, "A data.caio.policy.a.nobody"},
 		"another package":    {"words.rego", `"kept:"`, `"held:"`, "A data.shared.words.because"},
 		"a default":          {"data.json", `"most": 3`, `"most": 4`, "B data.caio.settings.b.most"},
 		"what nobody uses":   {"words.rego", `unused(x) := x`, `unused(x) := [x]`, ""},
