@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/smarthausgroup/caio/policies"
 	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // TestSignedPolicies runs a bundle through what serve and verify do with keys.
@@ -57,6 +59,36 @@ func TestSignedPolicies(t *testing.T) {
 	for _, wrong := range []string{"release", "release=EdDSA", "=EdDSA:" + file} {
 		if _, err := readPolicyKeys([]string{wrong}); err == nil {
 			t.Errorf("%q was accepted", wrong)
+		}
+	}
+}
+
+// Approvers' keys are one JWK Set, or a folder of them; a folder without any is a mistake.
+func TestReadApproverKeys(t *testing.T) {
+	dir, empty := t.TempDir(), t.TempDir()
+	var files []string
+	for _, name := range []string{"ann", "eve"} {
+		private, err := verify.GenerateKeyFile(filepath.Join(dir, name+".pem"), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := verify.EncodeJWKS(verify.Keys{{Public: publicOf(private)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, filepath.Join(dir, name+".json"))
+		if err := os.WriteFile(files[len(files)-1], text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken := filepath.Join(empty, "broken.pem")
+	if err := os.WriteFile(broken, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"": 0, dir: 2, files[0]: 1, empty: -1, broken: -1, filepath.Join(dir, "nobody.json"): -1, filepath.Join(dir, "ann.pem"): -1} {
+		keys, err := readApproverKeys(path)
+		if (err != nil) != (want < 0) || err == nil && len(keys) != want {
+			t.Errorf("%s: %d keys, %v", path, len(keys), err)
 		}
 	}
 }
