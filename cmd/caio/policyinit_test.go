@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,20 +66,31 @@ func TestTemplateIsABundle(t *testing.T) {
 	}
 }
 
-// TestTemplateShowsCommandsThatThereAre holds what stands in comments of the workflows, and in the README, to the flags of the commands.
-func TestTemplateShowsCommandsThatThereAre(t *testing.T) {
+var (
+	shownCommand = regexp.MustCompile(`(?m)^(?: *# +(?:- )?(?:run: )?|\$ |.*\| *|    )(caio .*)$`)
+	quotedText   = regexp.MustCompile(`'[^']*'|"[^"]*"`)
+)
+
+// TestPagesShowCommandsThatThereAre holds what the documentation shows, and the template in its README and in comments of its workflows, to the flags of the commands.
+func TestPagesShowCommandsThatThereAre(t *testing.T) {
 	shown := 0
-	for _, name := range []string{"template/.gitlab-ci.yml", "template/.github/workflows/policies.yml", "template/README.md"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+	for _, pattern := range []string{"template/.gitlab-ci.yml", "template/.github/workflows/policies.yml", "template/README.md", "../../README.md", "../../docs/*.md", "../../docs/checks/*.md", "../../policies/README.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
 		}
-		for _, line := range regexp.MustCompile(`(?m)^(?: *# +(?:- )?(?:run: )?|\$ |.*\| *|    )(caio .*)$`).FindAllStringSubmatch(string(text), -1) {
-			shown++
-			example(t, line[1])
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range shownCommand.FindAllStringSubmatch(string(text), -1) {
+				shown++
+				example(t, quotedText.ReplaceAllString(line[1], "text"))
+			}
 		}
 	}
-	if shown < 12 {
+	if shown < 100 {
 		t.Errorf("%d commands are shown", shown)
 	}
 }
