@@ -18,6 +18,10 @@ type checker struct {
 	tests bool                       // of files of tests alone
 	known map[string]map[string]bool // what packages have, by the package
 	mocks map[mocked]bool            // that were read already
+	found map[string]bool            // whether there can be something at a path
+
+	vocabularies map[string]fieldValues // by path
+	compared     map[compared]bool
 }
 
 // check is a stage of OPA's compiler, behind the one that resolves references.
@@ -28,7 +32,8 @@ func (k *checker) check(compiler *ast.Compiler) *ast.Error {
 			checked = append(checked, resolved)
 		}
 	}
-	k.scopes, k.mocks = newScopes(checked), map[mocked]bool{}
+	k.scopes, k.mocks, k.compared = newScopes(checked), map[mocked]bool{}, map[compared]bool{}
+	k.found, k.vocabularies = map[string]bool{}, map[string]fieldValues{}
 	for _, m := range k.modules {
 		resolved := compiler.Modules[m.name]
 		if resolved == nil {
@@ -196,6 +201,16 @@ func (k *checker) inPackage(literal string) bool {
 
 // exists reports whether the input, or data, can have something at a path. What packages have is not asked here.
 func (k *checker) exists(path ast.Ref) bool {
+	name := path.String()
+	found, ok := k.found[name]
+	if !ok {
+		found = k.find(path)
+		k.found[name] = found
+	}
+	return found
+}
+
+func (k *checker) find(path ast.Ref) bool {
 	if path[0].Equal(ast.InputRootDocument) {
 		missing, _ := walk(k.input, path, 1, func(int, verdict) {})
 		return missing == 0

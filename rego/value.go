@@ -218,6 +218,9 @@ func (s *scopes) names(step *ast.Term, in *frame) []*ast.Term {
 }
 
 func (s *scopes) stepAll(m *meaning, step *ast.Term) *meaning {
+	if len(m.values) == 1 && m.complete {
+		return s.below(m.values[0], step)
+	}
 	all := &meaning{complete: m.complete}
 	for _, v := range m.values {
 		all.add(s.below(v, step))
@@ -240,12 +243,14 @@ func (s *scopes) below(v value, step *ast.Term) *meaning {
 	case v.term == nil:
 		return unknown
 	}
-	all := &meaning{complete: true}
 	switch literal := v.term.Value.(type) {
 	case *ast.Array:
-		literal.Foreach(func(element *ast.Term) { all.add(s.meaning(element, v.in)) })
+		return s.listed(v, literal.Foreach)
 	case ast.Set:
-		literal.Foreach(func(element *ast.Term) { all.add(s.meaning(element, v.in)) })
+		return s.listed(v, literal.Foreach)
+	}
+	all := &meaning{complete: true}
+	switch literal := v.term.Value.(type) {
 	case ast.Object:
 		literal.Foreach(func(k, element *ast.Term) {
 			if name := key(k); name == nil || key(step) == nil || *name == *key(step) {
@@ -254,6 +259,19 @@ func (s *scopes) below(v value, step *ast.Term) *meaning {
 		})
 	default:
 		return unknown
+	}
+	return all
+}
+
+// listed are the elements of a literal list or set, which are read once where no call is followed.
+func (s *scopes) listed(v value, each func(func(*ast.Term))) *meaning {
+	if m := s.lists[v.term]; v.in == nil && m != nil {
+		return m
+	}
+	all := &meaning{complete: true}
+	each(func(element *ast.Term) { all.add(s.meaning(element, v.in)) })
+	if v.in == nil {
+		s.lists[v.term] = all
 	}
 	return all
 }

@@ -68,14 +68,37 @@ func (k *checker) literalArguments(path string, rule *ast.Rule) {
 
 // literals holds every text among some values to what the others can be.
 func (k *checker) literals(places, values *meaning) {
-	if !places.complete {
+	if !places.complete || slices.ContainsFunc(places.values, k.anything) {
 		return
+	}
+	if len(places.values) == 1 && places.values[0].path != nil {
+		c := compared{places.values[0].path.String(), places.values[0].part, values}
+		if k.compared[c] {
+			return
+		}
+		k.compared[c] = true
 	}
 	for _, v := range values.values {
 		if v.term != nil && key(v.term) != nil {
 			k.text(places, v.term)
 		}
 	}
+}
+
+// compared is a list of values that was held to what is at a path.
+type compared struct {
+	path   string
+	part   aspect
+	values *meaning
+}
+
+// anything reports whether a value can be every text, as far as is known.
+func (k *checker) anything(v value) bool {
+	if v.path == nil || v.part != whole {
+		return v.elements != nil
+	}
+	values, _ := k.vocabulary(v.path)
+	return len(values) == 0
 }
 
 // text holds a text to what is at some places: it is a fault if it is at none of them, and one very like a label that everybody has, where that is all there is.
@@ -153,8 +176,24 @@ func choice(text string, values []string) string {
 	return "There are: " + strings.Join(values, ", ")
 }
 
+// fieldValues are what a field can be.
+type fieldValues struct {
+	values []string
+	closed bool
+}
+
 // vocabulary is what a field of the input or of data can be.
 func (k *checker) vocabulary(path ast.Ref) (values []string, closed bool) {
+	name := path.String()
+	w, ok := k.vocabularies[name]
+	if !ok {
+		w.values, w.closed = k.readVocabulary(path)
+		k.vocabularies[name] = w
+	}
+	return w.values, w.closed
+}
+
+func (k *checker) readVocabulary(path ast.Ref) (values []string, closed bool) {
 	if path[0].Equal(ast.InputRootDocument) {
 		return vocabulary(k.input, path)
 	}
