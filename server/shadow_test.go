@@ -79,8 +79,8 @@ func (i *installation) shadowEntries(tenant string) []store.Entry {
 // house gives a tenant services in three regions, and a bundle in force that refuses one.
 func (i *installation) house(token string) {
 	i.t.Helper()
-	for _, region := range []string{"eu", "us", "ch"} {
-		i.register(token, contract(region, region, ""))
+	for n, region := range []string{"eu", "us", "ch"} { // in the order in which they are preferred
+		i.register(token, contract(region, region, fmt.Sprintf("guarantees:\n  latency: {max: %d}\n", 1000*(n+1))))
 	}
 	i.activate(token, i.pushed(token, "regional", refusing("ch")), `{"reason": "x"}`)
 }
