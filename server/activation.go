@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
@@ -148,37 +149,38 @@ func (s *Server) receiveChange(c *call, body []byte, found found, reason string,
 		if err != nil {
 			return err
 		}
-		if answer, done, err := s.carryOut(c.ctx(), t, now, p, act{actor: c.who.Principal.Subject, reason: reason, at: s.now()}, again); done || err != nil {
-			if err != nil {
-				return err
-			}
+		answer, err := s.carryOut(c.ctx(), t, now, p, act{actor: c.who.Principal.Subject, reason: reason, at: s.now()}, again)
+		switch {
+		case errors.Is(err, errMoved):
+		case err != nil:
+			return err
+		default:
 			return c.answerStored(answer)
 		}
 	}
 }
 
-// carryOut makes a proposal durable, and puts it in force. Done is false where something else is in force than it was made from: nothing was done then.
-func (s *Server) carryOut(ctx context.Context, t *tenant, from *inForce, p *proposal, a act, again *repeat) (answer store.Answer, done bool, err error) {
-	if p.answer.Unchanged {
-		answer, err = storedAnswer(http.StatusOK, p.answer, p.index)
-		return answer, true, err
-	}
-	if answer, err = storedAnswer(http.StatusOK, p.answer, 0); err != nil {
-		return answer, true, err
+// errMoved says that something else is in force than a proposal was made from.
+var errMoved = errors.New("server: what is in force has moved")
+
+// carryOut makes a proposal durable, and puts it in force. With errMoved nothing was done.
+func (s *Server) carryOut(ctx context.Context, t *tenant, from *inForce, p *proposal, a act, again *repeat) (store.Answer, error) {
+	answer, err := storedAnswer(http.StatusOK, p.answer, p.index)
+	if err != nil || p.answer.Unchanged {
+		return answer, err
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if t.now.Load().rules.key != from.rules.key {
-		return answer, false, nil
+		return answer, errMoved
 	}
 	entries := make([]ledger.Entry, len(p.entries))
 	for i := range p.entries {
 		if entries[i], err = s.activationEntry(t, a, p.entries[i], p.blobs[i]...); err != nil {
-			return answer, true, err
+			return answer, err
 		}
 	}
-	answer, err = s.commitAnswer(ctx, &prepared{rules: map[string]*rules{p.rules.key: p.rules}}, answer, again, entries...)
-	return answer, true, err
+	return s.commitAnswer(ctx, &prepared{rules: map[string]*rules{p.rules.key: p.rules}}, answer, again, entries...)
 }
 
 // activated proposes to put a pushed bundle in force, in place of the one of its name.
