@@ -120,7 +120,7 @@ func (r *policyReader) line(line string) error {
 
 func (r *policyReader) log(items []string) error {
 	if len(items) < 1 || len(items) > 2 {
-		return errors.New("log <vkey> [<url>]")
+		return errors.New("it is: log <vkey> [<url>]")
 	}
 	key, err := r.key("log", items[0], Ed25519)
 	if err == nil {
@@ -131,7 +131,7 @@ func (r *policyReader) log(items []string) error {
 
 func (r *policyReader) witness(items []string) error {
 	if len(items) < 2 || len(items) > 3 {
-		return errors.New("witness <name> <vkey> [<url>]")
+		return errors.New("it is: witness <name> <vkey> [<url>]")
 	}
 	key, err := r.key("witness", items[1], CosignatureV1)
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *policyReader) witness(items []string) error {
 
 func (r *policyReader) group(items []string) error {
 	if len(items) < 3 {
-		return errors.New("group <name> any|all|<number> <member>...")
+		return errors.New("it is: group <name> any|all|<number>, and one member or more")
 	}
 	g := Group{Name: items[0], Members: items[2:]}
 	switch threshold := items[1]; threshold {
@@ -174,7 +174,7 @@ func (r *policyReader) group(items []string) error {
 
 func (r *policyReader) quorum(items []string) error {
 	if len(items) != 1 {
-		return errors.New("quorum <name>, or quorum none")
+		return errors.New("it is: quorum <name>, or quorum none")
 	}
 	if r.Quorum != "" {
 		return errors.New("a second quorum line")
