@@ -107,6 +107,31 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestPlainIsStable runs the same tests, of which several have one name, again and again.
+func TestPlainIsStable(t *testing.T) {
+	for _, c := range plainCases(t) {
+		if filepath.Base(c.file) != "selection.txtar" {
+			continue
+		}
+		c.unpack(t)
+		first := ""
+		for range 20 {
+			report, err := rego.TestPlain(context.Background(), []string{"dir"}, c.options, rego.TestOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == "" {
+				first = outcome(report)
+			}
+			if got := outcome(report); got != first {
+				t.Fatalf("got\n%s\nand before\n%s", got, first)
+			}
+		}
+		return
+	}
+	t.Fatal("the case is not there")
+}
+
 // summary finds the counts at the end of OPA's report.
 var summary = regexp.MustCompile(`(?m)^(PASS|FAIL|SKIPPED|ERROR): (\d+)/\d+$`)
 
