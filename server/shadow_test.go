@@ -295,7 +295,7 @@ func TestShadowChangesNothing(t *testing.T) {
 		`{"intent": {"type": "embeddings"}, "exclude": ["eu", "us"]}`, `{"intent": {"type": "weapons"}}`, `{"intent": {"type": "embeddings"}, "profile": "economy"}`,
 	}
 	var before *installation
-	now := time.Now().Truncate(time.Second)
+	now := time.Now().Add(30 * time.Minute).Truncate(time.Second) // while every token is valid
 	run := func(shadow bool) (answers []string, divergences int) {
 		i := startAt(t, filepath.Join(t.TempDir(), "caio.db"), before, func(i *installation) {
 			i.config.Rand, i.config.Clock = mathrand.NewChaCha8([32]byte{}), func() time.Time { return now }
