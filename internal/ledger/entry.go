@@ -28,6 +28,7 @@ type Entry struct {
 	Key      *KeyChange
 	Blobs    []Blob
 	Answer   *Answer
+	Erasure  *store.Erasure // what becomes unreadable with this entry; Tenant is filled in
 
 	// Grant goes beside a granted or revoked event in the grantee's log, and keeps the owner's list; the owner stands in no log.
 	Grant *store.Grant
@@ -43,7 +44,9 @@ type Decision struct {
 	Intent      string
 	Constraints []string
 	Document    []byte
-	Disclosures []byte // of the document's commitments, opaque here and stored apart; nil for none
+	Disclosures []byte   // of the document's commitments, sealed, and stored apart; nil for none
+	Subjects    []string // opaque ids of whom the disclosures are about
+	Retention   string   // class
 }
 
 // KeyChange says that a signing key came into use for the tenant's log, or was retired; the index of the entry is the first, or the last, of its interval.

@@ -102,7 +102,7 @@ func (g *group) addRows(e *Entry, index int64) {
 	if d := e.Decision; d != nil {
 		b.Decisions = append(b.Decisions, store.NewDecision{
 			Decision:    store.Decision{Tenant: e.Tenant, ID: d.ID, Index: index, Time: d.Time, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Intent: d.Intent},
-			Constraints: d.Constraints, Document: d.Document, Disclosures: d.Disclosures,
+			Subjects: d.Subjects, Retention: d.Retention, Constraints: d.Constraints, Document: d.Document, Disclosures: d.Disclosures,
 		})
 	}
 	if e.Event != nil {
@@ -129,6 +129,11 @@ func (g *group) addRows(e *Entry, index int64) {
 		b.Grants = append(b.Grants, *e.Grant)
 	} else if e.Grant != nil {
 		b.Revocations = append(b.Revocations, *e.Grant)
+	}
+	if e.Erasure != nil {
+		erasure := *e.Erasure
+		erasure.Tenant = e.Tenant
+		b.Erasures = append(b.Erasures, erasure)
 	}
 	if a := e.Answer; a != nil {
 		b.Answers = append(b.Answers, store.Answer{Tenant: e.Tenant, Key: a.Key, Call: a.Call, Request: a.Request, Status: a.Status, Body: a.Body, Index: index})

@@ -36,6 +36,7 @@ type Query struct {
 	Outcome    string
 	Constraint string // violated, by any candidate
 	Intent     string
+	Subject    string // whom it is about, by the opaque id
 	Cursor     string // Next of the page before; "" for the first
 	Limit      int    // of a page; 1 to MaxLimit
 }
@@ -186,6 +187,8 @@ type Batch struct {
 	Grants      []Grant
 	Revocations []Grant // of grants; one that isn't there is left out
 	Attempts    []Attempt
+	Sealed      []Sealed  // each in place of what stands in the clear
+	Erasures    []Erasure // after what else the batch writes
 	Answers     []Answer
 	APIKeys     []APIKey     // new where Revoked is zero; otherwise the key with this id gets Revoked, if it has none yet, and nothing else
 	SigningKeys []SigningKey // a known kid of the tenant gets the Last of the batch, and nothing else
@@ -199,9 +202,35 @@ type Advance struct {
 	New      bool
 }
 
-// NewDecision is a decision with what is stored beside it. Constraints are the ids of what its candidates violated, each once. Document and Disclosures are nil where they are not kept.
+// Sealed is the disclosures of a decision, and whom they are about.
+type Sealed struct {
+	Tenant      string
+	ID          string
+	Subjects    []string
+	Disclosures []byte
+}
+
+// Erasure says of which decisions the content is to go: those of a Subject, by its opaque id, or those of a class of Retention with From <= time < To that nothing keeps. With the disclosures go the answers that were stored for idempotency keys, and with Documents the documents; rows and leaves stay.
+type Erasure struct {
+	Tenant    string
+	Subject   string
+	Retention string
+	From, To  time.Time
+	Keep      Holding
+	Documents bool
+}
+
+// Holding names decisions that are to be kept: those of subjects, by their opaque ids, and single ones.
+type Holding struct {
+	Subjects  []string
+	Decisions []string
+}
+
+// NewDecision is a decision with what is stored beside it. Constraints are the ids of what its candidates violated, and Subjects the opaque ids of whom it is about, each once. Document and Disclosures are nil where they are not kept; the latter are sealed. Retention is a class.
 type NewDecision struct {
 	Decision
+	Subjects    []string
+	Retention   string
 	Constraints []string
 	Document    []byte
 	Disclosures []byte

@@ -41,6 +41,7 @@ type Store interface {
 	// Each log of the batch MUST be advanced by compare-and-set: where its size isn't From, or a New one exists, the error is ErrConflict. A decision, entry, answer or key that is there already is ErrExists.
 	Commit(ctx context.Context, b *Batch) error
 
+	// What a batch erases, and what it seals in place of clear text, MUST be overwritten, not only forgotten, as far as the store can.
 	// Close waits for reads and gives the store free. Commit MUST NOT be called any more.
 	Close() error
 }
@@ -71,6 +72,14 @@ type Reader interface {
 	// Kept lists the decisions of a span with their documents and disclosures, in order of id, which is that of time, from after the id `after` on, "" for the first: at most limit of them, 1 to MaxLimit, and fewer where they come to MaxPageBytes, but one if there is any.
 	// It MUST NOT read the whole of the tenant's decisions to give a page.
 	Kept(ctx context.Context, tenant string, s Span, after string, limit int) ([]Kept, error)
+	// Subjects lists the opaque ids of whom a decision is about, in order; none for one of before they were kept.
+	Subjects(ctx context.Context, tenant, decision string) ([]string, error)
+	// Held lists the subjects, by their opaque ids, in order, that take part in any of the decisions.
+	Held(ctx context.Context, tenant string, h Holding) ([]string, error)
+	// Erasable counts the decisions of which an erasure would delete something: the document where Documents is set, the disclosures otherwise.
+	Erasable(ctx context.Context, e Erasure) (int64, error)
+	// Clear lists, of all tenants, disclosures that an earlier release stored in the clear, without their subjects: at most limit of them. They are in no other answer until a batch holds them Sealed.
+	Clear(ctx context.Context, limit int) ([]Sealed, error)
 	// Count is the number of decisions of a span.
 	Count(ctx context.Context, tenant string, s Span) (int64, error)
 

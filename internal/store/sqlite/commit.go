@@ -66,6 +66,10 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		w.inDoubt = failed != nil
 		return fmt.Errorf("sqlite: %w", meaning(err))
 	}
+	if len(b.Erasures)+len(b.Sealed) > 0 {
+		// It is committed: what fails here is done at the next one.
+		_ = w.scrub(context.WithoutCancel(ctx), b)
+	}
 	return nil
 }
 
@@ -92,7 +96,7 @@ func (w *writer) write(ctx context.Context, b *store.Batch) error {
 		_, err := w.exec(ctx, "PRAGMA user_version = 1")
 		return err
 	}
-	steps := []func(context.Context, *store.Batch) error{w.entries, w.decisions, w.events, w.blobs, w.grants, w.attempts, w.answers, w.apiKeys, w.signingKeys}
+	steps := []func(context.Context, *store.Batch) error{w.entries, w.decisions, w.sealed, w.events, w.blobs, w.grants, w.attempts, w.answers, w.apiKeys, w.signingKeys, w.erasures}
 	for _, step := range steps {
 		if err := step(ctx, b); err != nil {
 			return err
@@ -144,9 +148,12 @@ func (w *writer) decisions(ctx context.Context, b *store.Batch) error {
 		if !ok {
 			return fmt.Errorf("the id of a decision, %q, is not a UUID", d.ID)
 		}
-		_, err := w.exec(ctx, "INSERT INTO decisions (tenant, id, idx, time, outcome, service, route, intent) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			d.Tenant, id, d.Index, millis(d.Time), d.Outcome, d.Service, d.Route, d.Intent)
+		_, err := w.exec(ctx, "INSERT INTO decisions (tenant, id, idx, time, outcome, service, route, intent, retention) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			d.Tenant, id, d.Index, millis(d.Time), d.Outcome, d.Service, d.Route, d.Intent, d.Retention)
 		if err != nil {
+			return err
+		}
+		if err := w.subjects(ctx, d.Tenant, id, d.Subjects); err != nil {
 			return err
 		}
 		for _, constraint := range d.Constraints {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/internal/store/storetest"
 )
 
 // TestSearchUsesIndexes asks SQLite how it answers each combination of conditions: never by reading a whole table, and never by sorting.
@@ -17,11 +18,12 @@ func TestSearchUsesIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for bits := range 1 << 6 {
+	for bits := range 1 << 7 {
 		q := store.Query{Limit: 10}
 		for i, set := range []func(){
 			func() { q.Service = "s" }, func() { q.Outcome = "denied" }, func() { q.Intent = "chat" }, func() { q.Constraint = "GDPR-44" },
 			func() { q.From = time.Unix(1, 0) }, func() { q.To = time.Unix(2, 0) },
+			func() { q.Subject = storetest.SubjectID(1) },
 		} {
 			if bits&(1<<i) != 0 {
 				set()
@@ -34,6 +36,8 @@ func TestSearchUsesIndexes(t *testing.T) {
 		plan := checkPlan(t, s, query, args)
 		want := "d USING PRIMARY KEY"
 		switch {
+		case q.Subject != "":
+			want = "p USING PRIMARY KEY (tenant=? AND subject=?"
 		case q.Constraint != "":
 			want = "v USING PRIMARY KEY (tenant=? AND constraint_id=?"
 		case q.Service != "":

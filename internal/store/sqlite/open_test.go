@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"github.com/smarthausgroup/caio/internal/store"
 )
 
@@ -194,32 +192,9 @@ func read(t *testing.T, path string) []byte {
 // TestEarlierSchema opens a store of before a release that added columns: what it holds is as it was.
 func TestEarlierSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "caio.db")
-	db, err := sql.Open(driverName, dataSource(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := provider.UpTo(context.Background(), 2); err != nil {
-		t.Fatal(err)
-	}
-	for _, statement := range []string{
+	before(t, path, 2,
 		"INSERT INTO logs VALUES ('a', 'o', 1)", "INSERT INTO entries VALUES ('a', 0, 'typ', x'00', NULL)",
-		"INSERT INTO events VALUES ('a', 0, 'activated', 'gdpr', 'd', '', 0, 'k', 'caio', 'configuration', 5)",
-	} {
-		if _, err := db.Exec(statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+		"INSERT INTO events VALUES ('a', 0, 'activated', 'gdpr', 'd', '', 0, 'k', 'caio', 'configuration', 5)")
 	s, err := Open(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)

@@ -30,14 +30,25 @@ func (s *Store) Search(ctx context.Context, tenant string, q store.Query) (store
 	return store.Page{Decisions: decisions, Next: base64.RawURLEncoding.EncodeToString(id)}, nil
 }
 
-// searchQuery asks for one more than the page, to know whether another follows. It names the index: without statistics SQLite would walk through time instead. The most telling condition gives it: constraint, service, intent, outcome.
+// searchQuery asks for one more than the page, to know whether another follows. It names the index: without statistics SQLite would walk through time instead. The most telling condition gives it: subject, constraint, service, intent, outcome.
 func searchQuery(tenant string, q store.Query) (string, []any, error) {
 	from, key := "decisions d", "d.id"
 	conditions, args := []string{"d.tenant = ?"}, []any{tenant}
 	where := func(condition string, arg any) {
 		conditions, args = append(conditions, condition), append(args, arg)
 	}
-	if q.Constraint != "" {
+	if q.Subject != "" {
+		id, err := subjectID(q.Subject)
+		if err != nil {
+			return "", nil, err
+		}
+		from, key = "decision_subjects p CROSS JOIN decisions d ON d.tenant = p.tenant AND d.id = p.decision", "p.decision"
+		conditions[0] = "p.tenant = ?"
+		where("p.subject = ?", id)
+		if q.Constraint != "" {
+			where("EXISTS (SELECT 1 FROM violations v WHERE v.tenant = d.tenant AND v.constraint_id = ? AND v.decision = d.id)", q.Constraint)
+		}
+	} else if q.Constraint != "" {
 		from, key = "violations v CROSS JOIN decisions d ON d.tenant = v.tenant AND d.id = v.decision", "v.decision"
 		conditions[0] = "v.tenant = ?"
 		where("v.constraint_id = ?", q.Constraint)

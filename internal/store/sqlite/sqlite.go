@@ -56,7 +56,7 @@ func open(ctx context.Context, driver, name string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := openFile(ctx, driver, name, Schema{ApplicationID: applicationID, Migrations: files, Pragmas: []string{"foreign_keys(ON)"}})
+	file, err := openFile(ctx, driver, name, Schema{ApplicationID: applicationID, Migrations: files, Pragmas: []string{"foreign_keys(ON)", "secure_delete(ON)"}})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", name, err)
 	}

@@ -18,6 +18,8 @@ var (
 	services    = []string{"", "s", "t", "u"}
 	intents     = []string{"chat", "embeddings"}
 	outcomes    = []string{"routed", "denied"}
+	subjects    = []string{SubjectID(1), SubjectID(2), SubjectID(3), SubjectID(4)}
+	classes     = []string{"standard", "short"}
 )
 
 // drawDecisions draws decisions of a tenant that differ in few values, many of one ms.
@@ -31,6 +33,8 @@ func drawDecisions(t *rapid.T, tenant string, n int) []store.NewDecision {
 				Outcome: rapid.SampledFrom(outcomes).Draw(t, "outcome"), Service: rapid.SampledFrom(services).Draw(t, "service"), Intent: rapid.SampledFrom(intents).Draw(t, "intent"),
 			},
 			Constraints: rapid.SliceOfDistinct(rapid.SampledFrom(constraints), rapid.ID[string]).Draw(t, "constraints"),
+			Subjects:    rapid.SliceOfDistinct(rapid.SampledFrom(subjects), rapid.ID[string]).Draw(t, "subjects"),
+			Retention:   rapid.SampledFrom(classes).Draw(t, "retention"),
 		}
 	}
 	return decisions
@@ -48,7 +52,8 @@ func drawQuery(t *rapid.T) store.Query {
 		From: rapid.OneOf(rapid.Just(time.Time{}), moment).Draw(t, "from"), To: rapid.OneOf(rapid.Just(time.Time{}), moment).Draw(t, "to"),
 		Service: sometimes(services).Draw(t, "service"), Outcome: sometimes(outcomes).Draw(t, "outcome"),
 		Constraint: sometimes(constraints).Draw(t, "constraint"), Intent: sometimes(intents).Draw(t, "intent"),
-		Limit: rapid.IntRange(1, 12).Draw(t, "limit"),
+		Subject: rapid.SampledFrom(append([]string{"", "", SubjectID(9)}, subjects...)).Draw(t, "subject"),
+		Limit:   rapid.IntRange(1, 12).Draw(t, "limit"),
 	}
 }
 
@@ -58,7 +63,7 @@ func search(decisions []store.NewDecision, q store.Query) []store.Decision {
 	for _, d := range decisions {
 		if (q.From.IsZero() || !d.Time.Before(q.From)) && (q.To.IsZero() || d.Time.Before(q.To)) &&
 			(q.Service == "" || q.Service == d.Service) && (q.Outcome == "" || q.Outcome == d.Outcome) && (q.Intent == "" || q.Intent == d.Intent) &&
-			(q.Constraint == "" || slices.Contains(d.Constraints, q.Constraint)) {
+			(q.Constraint == "" || slices.Contains(d.Constraints, q.Constraint)) && (q.Subject == "" || slices.Contains(d.Subjects, q.Subject)) {
 			found = append(found, d.Decision)
 		}
 	}

@@ -40,6 +40,8 @@ func Run(t *testing.T, open Opener) {
 		{"SearchRefuses", testSearchRefuses},
 		{"Kept", testKept},
 		{"KeptInBytes", testKeptInBytes},
+		{"Erasures", testErasures},
+		{"EraseOnlyTheirs", testEraseOnlyTheirs},
 		{"Recent", testRecent},
 		{"WholeBatches", testWholeBatches},
 	}
@@ -60,6 +62,9 @@ func DecisionID(at time.Time, n int) string {
 	id[8] |= 0x80
 	return id.String()
 }
+
+// SubjectID is the n-th opaque id of a subject.
+func SubjectID(n int) string { return fmt.Sprintf("%032x", n) }
 
 func newStore(t *testing.T, open Opener) store.Store {
 	s := open(t, t.TempDir())
@@ -90,6 +95,8 @@ func everything(tenant string) *store.Batch {
 		Logs: newLog(tenant, 5),
 		Decisions: []store.NewDecision{{
 			Decision:    store.Decision{Tenant: tenant, ID: id, Index: 0, Time: epoch, Outcome: "routed", Service: "s", Route: "internal", Intent: "chat"},
+			Subjects:    []string{SubjectID(1), SubjectID(2)},
+			Retention:   "standard",
 			Constraints: []string{"GDPR-44", "access.trust"},
 			Document:    []byte("document of " + tenant), Disclosures: []byte("disclosures of " + tenant),
 		}},
@@ -140,6 +147,10 @@ func contents(s store.Reader, tenant string) map[string]any {
 	put("search", page, err)
 	page, err = s.Search(ctx, tenant, store.Query{Limit: 10, Constraint: "GDPR-44"})
 	put("search by constraint", page, err)
+	page, err = s.Search(ctx, tenant, store.Query{Limit: 10, Subject: SubjectID(2)})
+	put("search by subject", page, err)
+	subjects, err := s.Subjects(ctx, tenant, id)
+	put("subjects", subjects, err)
 	events, err := s.Events(ctx, tenant, 0, math.MaxInt64)
 	put("events", events, err)
 	blob, err := s.Blob(ctx, tenant, "d")
@@ -168,7 +179,7 @@ func want(tenant string) map[string]any {
 	return map[string]any{
 		"log": store.Log{Tenant: tenant, Origin: "origin of " + tenant, Size: 5}, "entries": b.Entries,
 		"decision": b.Decisions[0].Decision, "document": "document of " + tenant, "statement": "leaf 0 of " + tenant, "disclosures": "disclosures of " + tenant,
-		"search": decisions, "search by constraint": decisions, "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
+		"search": decisions, "search by constraint": decisions, "search by subject": decisions, "subjects": b.Decisions[0].Subjects, "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
 		"attempts": b.Attempts, "recent": b.Attempts, "answer": b.Answers[0], "API keys": b.APIKeys, "signing keys": b.SigningKeys,
 	}
 }
