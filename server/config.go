@@ -77,7 +77,7 @@ type Limits struct {
 	Write        time.Duration // 60 s
 	Idle         time.Duration // 2 min
 	Decision     time.Duration // until a decision is stored: 5 s
-	Gate         time.Duration // for the tests of a bundle, at most Write: 30 s
+	Gate         time.Duration // for the tests of a bundle, at most Write: 30 s, or Write where that is less
 	Shutdown     time.Duration // for requests in flight, and what is queued behind them: 30 s
 	Shadows      int           // decisions that wait for a second evaluation: 1,024
 	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time.
@@ -100,10 +100,10 @@ func (l Limits) filled() Limits {
 	fill(&l.BatchBytes, 16<<20)
 	fill(&l.BatchSize, 1000)
 	fill(&l.BundleBytes, 8<<20)
-	fill(&l.Gate, 30*time.Second)
 	fill(&l.ReadHeader, 5*time.Second)
 	fill(&l.Read, 30*time.Second)
 	fill(&l.Write, 60*time.Second)
+	fill(&l.Gate, min(30*time.Second, l.Write))
 	fill(&l.Idle, 2*time.Minute)
 	fill(&l.Decision, 5*time.Second)
 	fill(&l.Shutdown, 30*time.Second)
