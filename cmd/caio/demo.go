@@ -112,19 +112,10 @@ func (d *demonstration) start(ctx context.Context, acme fs.FS) error {
 	if err := d.stop(); err != nil {
 		return err
 	}
-	var bundles []*rego.Bundle
-	var faults contracts.Diagnostics
-	for _, b := range []struct {
-		name string
-		fs.FS
-	}{{"baseline", policies.FS}, {"acme", acme}} {
-		bundle, ds := rego.ReadFS(b.name, b.FS)
-		bundles, faults = append(bundles, bundle), append(faults, ds...)
-	}
-	if err := faults.Err(); err != nil {
+	bundles, err := demoBundles(acme)
+	if err != nil {
 		return err
 	}
-	var err error
 	if d.store, err = sqlite.Open(ctx, filepath.Join(d.temporary, "caio.db")); err != nil {
 		return err
 	}
@@ -144,6 +135,20 @@ func (d *demonstration) start(ctx context.Context, acme fs.FS) error {
 	d.app.server = "http://" + listener.Addr().String()
 	d.approver.server = d.app.server
 	return nil
+}
+
+// demoBundles are everybody's policies and ACME's own.
+func demoBundles(acme fs.FS) ([]*rego.Bundle, error) {
+	var bundles []*rego.Bundle
+	var faults contracts.Diagnostics
+	for _, b := range []struct {
+		name string
+		fs.FS
+	}{{"baseline", policies.FS}, {"acme", acme}} {
+		bundle, ds := rego.ReadFS(b.name, b.FS)
+		bundles, faults = append(bundles, bundle), append(faults, ds...)
+	}
+	return bundles, faults.Err()
 }
 
 // stop ends the server; what it answered is in the store.

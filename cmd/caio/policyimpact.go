@@ -222,13 +222,9 @@ func (i *policyImpact) onFile(ctx context.Context) (*impact.Answer, error) {
 	if err != nil {
 		return nil, not("%s: %w", i.decisions, err)
 	}
-	var inForce []*rego.Bundle
-	for _, b := range r.Bundles {
-		bundle, diagnostics := rego.ReadFiles(b.Name, b.Files)
-		if err := diagnostics.Err(); err != nil {
-			return nil, err
-		}
-		inForce = append(inForce, bundle)
+	inForce, err := bundlesIn(r)
+	if err != nil {
+		return nil, err
 	}
 	rules, err := i.compare(inForce, r.Settings, nil)
 	if err != nil {
@@ -250,6 +246,18 @@ func (i *policyImpact) onFile(ctx context.Context) (*impact.Answer, error) {
 		return nil, not("%s: %w", i.decisions, err)
 	}
 	return &impact.Answer{Rules: []impact.Comparison{compared}, Report: *report}, nil
+}
+
+// bundlesIn are those that were in force when an export was written.
+func bundlesIn(r *export.Reader) (inForce []*rego.Bundle, err error) {
+	for _, b := range r.Bundles {
+		bundle, diagnostics := rego.ReadFiles(b.Name, b.Files)
+		if err := diagnostics.Err(); err != nil {
+			return nil, err
+		}
+		inForce = append(inForce, bundle)
+	}
+	return inForce, nil
 }
 
 // exampleCount is --examples as a run takes it, for which 0 is the default.
