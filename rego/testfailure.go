@@ -33,11 +33,13 @@ type Value struct {
 	Value string `json:"value"`          // in Rego; or undefined
 }
 
+// Roles of values, in a comparison with a constant.
 const (
-	roleExpected = "expected"
-	roleActual   = "actual"
-	undefined    = "undefined"
+	RoleExpected = "expected"
+	RoleActual   = "actual"
 )
+
+const undefined = "undefined"
 
 // maxValue bounds, in bytes, a value that is told.
 const maxValue = 16 << 10

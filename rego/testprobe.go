@@ -189,7 +189,7 @@ func callParts(e *ast.Expr) []part {
 	case ast.Equality.Name, ast.Equal.Name:
 		for i, operand := range operands {
 			if other := operands[1-i]; ast.IsConstant(operand.Value) && !ast.IsConstant(other.Value) {
-				return []part{partOf(roleExpected, operand), partOf(roleActual, other)}
+				return []part{partOf(RoleExpected, operand), partOf(RoleActual, other)}
 			}
 		}
 		return told(operands...)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smarthausgroup/caio/engine/scenario"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/spf13/cobra"
 )
@@ -201,10 +199,12 @@ func (t *policyTest) scenarios(o *options, cmd *cobra.Command, paths []string, b
 		if !selected(all[i].Name) {
 			continue
 		}
-		r, err := runScenario(cmd.Context(), &all[i], bundles)
+		start := time.Now()
+		r, err := all[i].Test(cmd.Context(), bundles)
 		if err != nil {
 			return err
 		}
+		r.Duration = time.Since(start)
 		report.Add(r)
 		report.Duration += r.Duration
 		if t.failFast && r.Status != rego.TestPass {
@@ -212,28 +212,6 @@ func (t *policyTest) scenarios(o *options, cmd *cobra.Command, paths []string, b
 		}
 	}
 	return nil
-}
-
-// runScenario is a scenario as a test. The error is that of a context that ended.
-func runScenario(ctx context.Context, s *scenario.Scenario, bundles []*rego.Bundle) (rego.TestResult, error) {
-	start := time.Now()
-	r := rego.TestResult{Name: s.Name, Pos: s.Pos, Status: rego.TestPass}
-	result, err := s.Run(ctx, bundles)
-	r.Duration = time.Since(start)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return r, ctx.Err()
-	case err != nil:
-		r.Status, r.Detail = rego.TestError, err.Error()
-	case len(result.Differences) > 0:
-		r.Status, r.Detail = rego.TestFail, scenario.Table(result.Differences)
-		for _, d := range result.Differences {
-			r.Failures = append(r.Failures, rego.Failure{Pos: s.Pos, Expression: d.Key, Values: []rego.Value{
-				{Role: "expected", Text: d.Key, Value: d.Expected}, {Role: "actual", Text: d.Key, Value: d.Actual},
-			}})
-		}
-	}
-	return r, nil
 }
 
 // ownPolicies reports whether one of the paths holds policies or scenarios of CAIO's. What is neither a file nor a folder may still mean something to OPA's loader.

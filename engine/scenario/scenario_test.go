@@ -1,14 +1,17 @@
 package scenario_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/engine/scenario"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -166,6 +169,27 @@ func TestCompareShowsEveryDifference(t *testing.T) {
 		if strings.Join(got, "; ") != want {
 			t.Errorf("%s\ngot  %s\nwant %s", expect, strings.Join(got, "; "), want)
 		}
+	}
+}
+
+func TestScenariosAreTests(t *testing.T) {
+	ctx := context.Background()
+	s := parse(t, simple)
+	if r, err := s.Test(ctx, nil); err != nil || r.Status != rego.TestPass || r.Name != "one service" || r.Pos != s.Pos {
+		t.Errorf("%+v, %v", r, err)
+	}
+	missed := parse(t, strings.Replace(simple, "outcome: routed", "outcome: denied", 1))
+	want := []rego.Value{{Role: rego.RoleExpected, Text: "outcome", Value: `"denied"`}, {Role: rego.RoleActual, Text: "outcome", Value: `"routed"`}}
+	if r, err := missed.Test(ctx, nil); err != nil || r.Status != rego.TestFail || r.Detail == "" || len(r.Failures) != 1 || !slices.Equal(r.Failures[0].Values, want) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := s.Test(ctx, []*rego.Bundle{{Name: "b", Roots: []string{""}, Files: []rego.File{{Path: "a.rego", Text: []byte("package")}}}}); err != nil || r.Status != rego.TestError || r.Detail == "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := s.Test(ended, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ended: %v", err)
 	}
 }
 
