@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -74,21 +73,12 @@ func (s *Server) ownTests(ctx context.Context, r *rules, b *rego.Bundle) (rego.R
 	var alone contracts.Diagnostics
 	if errors.As(err, &alone) && ctx.Err() == nil {
 		beside = r.bundles
-		report, err = rego.Test(ctx, beside, rego.TestOptions{Options: rego.Options{Settings: r.settings}, Run: packagesOf(b)})
+		report, err = rego.Test(ctx, beside, rego.TestOptions{Options: rego.Options{Settings: r.settings}, Bundles: []string{b.Name}})
 	}
 	if err != nil {
 		return report, err
 	}
 	return report, runScenarios(ctx, b, beside, &report)
-}
-
-// packagesOf matches the names of the tests that stand in the bundle's roots.
-func packagesOf(b *rego.Bundle) string {
-	roots := make([]string, len(b.Roots))
-	for i, root := range b.Roots {
-		roots[i] = regexp.QuoteMeta("data." + strings.ReplaceAll(root, "/", ".") + ".")
-	}
-	return "^(" + strings.Join(roots, "|") + ")"
 }
 
 // runScenarios adds the scenarios in the bundle to the report. The contracts that they name by path are files of the bundle.
@@ -110,30 +100,13 @@ func runScenarios(ctx context.Context, b *rego.Bundle, beside []*rego.Bundle, re
 			return err
 		}
 		for i := range all {
-			if err := runScenario(ctx, &all[i], beside, report); err != nil {
+			result, err := all[i].Test(ctx, beside)
+			if err != nil {
 				return err
 			}
+			report.Add(result)
 		}
 	}
-	return nil
-}
-
-func runScenario(ctx context.Context, one *scenario.Scenario, beside []*rego.Bundle, report *rego.Report) error {
-	t := rego.TestResult{Name: one.Name, Pos: one.Pos, Status: rego.TestPass}
-	result, err := one.Run(ctx, beside)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		t.Status, t.Detail = rego.TestError, err.Error()
-		report.Error++
-	case len(result.Differences) > 0:
-		t.Status, t.Detail = rego.TestFail, scenario.Table(result.Differences)
-		report.Fail++
-	default:
-		report.Pass++
-	}
-	report.Results = append(report.Results, t)
 	return nil
 }
 
