@@ -18,6 +18,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/rego"
 	"pgregory.net/rapid"
@@ -201,18 +202,38 @@ func FuzzReadTarball(f *testing.F) {
 	})
 }
 
-// FuzzCompile checks that no text of a policy makes the compiler panic, and that what compiles can be evaluated.
+// FuzzCompile checks that no text of a policy makes the compiler or the checks panic, that every fault has a place and an explanation, and that what compiles can be evaluated.
 func FuzzCompile(f *testing.F) {
 	f.Add(policy("caio.policy.a", rule(`violation["A"] contains "x" if time.date(input.time)[0] == 1`)))
 	f.Add("package caio.policy.a\nimport rego.v2\nimport data.caio as c\nx := c.y[input.route] with input.time as data.z\n")
+	seeds, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(seeds) == 0 {
+		f.Fatalf("no seed was found: %v", err)
+	}
+	for _, seed := range seeds {
+		archive, err := txtar.ParseFile(seed)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if strings.HasSuffix(file.Name, ".rego") {
+				f.Add(string(file.Data))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		b, faults := rego.ReadFS("b", fstest.MapFS{"a.rego": {Data: []byte(text)}})
+		b, faults := rego.ReadFS("b", fstest.MapFS{"a.rego": {Data: []byte(text)}, "b_test.rego": {Data: []byte(strings.Replace(text, "package caio.policy", "package caio.policy.tests", 1))}})
 		if faults.HasErrors() {
 			return
 		}
-		p, faults := rego.Compile([]*rego.Bundle{b}, rego.Options{})
+		p, faults := rego.Check([]*rego.Bundle{b}, rego.Options{})
 		if (p == nil) != faults.HasErrors() {
 			t.Fatal("neither policies nor a fault")
+		}
+		for _, d := range faults {
+			if _, ok := rego.Explain(d.Code); !ok || d.Pos.File == "" {
+				t.Fatalf("no explanation or no place: %s: %v", d.Code, d)
+			}
 		}
 		if p == nil {
 			return

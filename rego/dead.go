@@ -145,7 +145,7 @@ func (k *checker) alwaysThere(path ast.Ref) bool {
 		return false
 	}
 	there := true
-	missing, _ := walk(k.input, path, 1, func(_ int, v verdict) { there = there && v == required })
+	missing, _ := walk(k.input, path, func(_ int, v verdict) { there = there && v == required })
 	return there && missing == 0
 }
 

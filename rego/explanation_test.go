@@ -254,6 +254,14 @@ violation["HOUSE"] contains message if { # caio ignore: no-test
 
 Errors can't be silenced. A comment that silences nothing is a [warning](unused-ignore.md) itself.
 
+The same for machines: ` + "`--format json`" + `; ` + "`--format sarif`" + `, which code scanning reads, with the paths relative to the folder that the command is called in; ` + "`--format github`" + `, which a runner of GitHub turns into remarks on a change. With ` + "`--settings FILE`" + ` the settings of a tenant are
+checked together with the bundles, and what they say is known, such as labels of the tenant's own. The exit code is 1 for an error, for bundles without a constraint, and with ` + "`--strict`" + ` for a warning; 2 for a wrong call, 3 where a file is missing.
+
+` + "```console" + `
+$ caio policy check policies --strict
+$ caio policy check policies --settings settings.yaml --format sarif > check.sarif
+` + "```" + `
+
 `
 
 func index(all []rego.Explanation) string {

@@ -44,9 +44,14 @@ func (k *checker) checkKinds(name string, operands []*ast.Term) {
 	switch {
 	case len(operands) == 2 && slices.Contains(orderings, name):
 		a, b := k.kindsOf(k.follow(operands[0])), k.kindsOf(k.follow(operands[1]))
-		if a&b == 0 {
-			k.fault("type-mismatch", operands[1].Location, fmt.Sprintf("%v is %v and %v is %v", written(operands[0]), a, written(operands[1]), b), "Values of different types are never equal, and the order between them does not depend on what they are.")
+		if a&b != 0 {
+			return
 		}
+		detail := "Values of different types are never equal, and the order between them does not depend on what they are."
+		if (a|b)&kindNull != 0 {
+			detail = "What is absent is not null, it is not there: write `not` in front of the field, or of is_number(…) and the like."
+		}
+		k.fault("type-mismatch", operands[1].Location, fmt.Sprintf("%v is %v and %v is %v", written(operands[0]), a, written(operands[1]), b), detail)
 	case strings.HasPrefix(name, "internal.member_"):
 		value, list := operands[len(operands)-2], operands[len(operands)-1]
 		in := k.kindsOf(k.follow(list))
@@ -125,7 +130,7 @@ func (k *checker) kindsAt(path ast.Ref) kinds {
 		return all
 	}
 	for _, s := range k.schemas {
-		if missing, _ := walk(s.schema, path, 1, func(int, verdict) {}); missing == 0 {
+		if missing, _ := walk(s.schema, path, func(int, verdict) {}); missing == 0 {
 			if at := all & kindsIn(s.schema, path); at != 0 {
 				all = at
 			}

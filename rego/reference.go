@@ -212,7 +212,7 @@ func (k *checker) exists(path ast.Ref) bool {
 
 func (k *checker) find(path ast.Ref) bool {
 	if path[0].Equal(ast.InputRootDocument) {
-		missing, _ := walk(k.input, path, 1, func(int, verdict) {})
+		missing, _ := walk(k.input, path, func(int, verdict) {})
 		return missing == 0
 	}
 	literal := literalPath(path)
@@ -220,14 +220,14 @@ func (k *checker) find(path ast.Ref) bool {
 		return true
 	}
 	return len(k.schemas) == 0 || slices.ContainsFunc(k.schemas, func(s dataSchema) bool {
-		missing, _ := walk(s.schema, path, 1, func(int, verdict) {})
+		missing, _ := walk(s.schema, path, func(int, verdict) {})
 		return missing == 0
 	})
 }
 
 // inputReference holds a reference to the input to its schema. The steps before from were held to it where they are written.
 func (k *checker) inputReference(location *ast.Location, ref ast.Ref, from int) {
-	i, _ := walk(k.input, ref, 1, func(int, verdict) {})
+	i, _ := walk(k.input, ref, func(int, verdict) {})
 	if i == 0 {
 		k.guaranteeReference(location, ref, from)
 	}
@@ -242,9 +242,9 @@ func (k *checker) inputReference(location *ast.Location, ref ast.Ref, from int) 
 }
 
 // walk follows a reference through a schema. It returns the index of the step that the schema does not have, 0 if it has all, and how far it came.
-func walk(s schema, ref ast.Ref, from int, seen func(i int, v verdict)) (missing, reached int) {
+func walk(s schema, ref ast.Ref, seen func(i int, v verdict)) (missing, reached int) {
 	level := []schema{s}
-	for i := from; i < len(ref); i++ {
+	for i := 1; i < len(ref); i++ {
 		best := absent
 		var below []schema
 		for _, alternative := range level {
@@ -410,7 +410,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 	deepest, nearest := 0, -1
 	for i, s := range k.schemas {
 		loose := 0
-		missing, reached := walk(s.schema, ref, 1, func(i int, v verdict) {
+		missing, reached := walk(s.schema, ref, func(i int, v verdict) {
 			if (v == optional || v == open && key(ref[i]) != nil) && loose == 0 && from <= i && i < spare {
 				loose = i
 			}

@@ -198,7 +198,7 @@ func (k *checker) readVocabulary(path ast.Ref) (values []string, closed bool) {
 		return vocabulary(k.input, path)
 	}
 	for _, s := range k.schemas {
-		if missing, _ := walk(s.schema, path, 1, func(int, verdict) {}); missing == 0 {
+		if missing, _ := walk(s.schema, path, func(int, verdict) {}); missing == 0 {
 			if values, closed := vocabulary(s.schema, path); closed {
 				return values, true
 			}
