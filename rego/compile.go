@@ -57,6 +57,7 @@ type compilation struct {
 // analyse does all of the work that can find a fault.
 func analyse(bundles []*Bundle, o Options) *compilation { return examine(bundles, o, false) }
 
+// examine does it, with the warnings of [Check] where it is to be thorough.
 func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
 	c := &compilation{bundles: slices.Clone(bundles), thorough: thorough, groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
 	slices.SortFunc(c.bundles, func(a, b *Bundle) int { return strings.Compare(a.Name, b.Name) })

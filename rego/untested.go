@@ -34,6 +34,11 @@ func (c *compilation) readWhole(p *pack) bool {
 			}
 			ast.WalkRefs(rule, func(ref ast.Ref) bool {
 				resolved := m.resolved(ref)
+				if last := len(resolved) - 1; last > 0 {
+					if name, ok := resolved[last].Value.(ast.Var); ok && name.IsWildcard() {
+						resolved = resolved[:last]
+					}
+				}
 				found = found || resolved.Equal(whole) || resolved.Equal(whole[:len(whole)-1])
 				return false
 			})
@@ -42,7 +47,7 @@ func (c *compilation) readWhole(p *pack) bool {
 	})
 }
 
-// resolved writes a reference out that begins with an import, or a rule of the package.
+// resolved writes a reference out that begins with an import, or with the package's own violations.
 func (m *module) resolved(ref ast.Ref) ast.Ref {
 	head, ok := ref[0].Value.(ast.Var)
 	if !ok {
@@ -53,7 +58,7 @@ func (m *module) resolved(ref ast.Ref) ast.Ref {
 			return path.Concat(ref[1:])
 		}
 	}
-	if m.pkg != "" && head == "violation" {
+	if head == "violation" {
 		return m.ast.Package.Path.Append(ast.StringTerm(string(head))).Concat(ref[1:])
 	}
 	return ref
