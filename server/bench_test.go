@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
@@ -105,6 +107,10 @@ func busy(b *testing.B, services, matching, rules int) (client *http.Client, add
 	if err != nil {
 		b.Fatal(err)
 	}
+	subjects, err := seal.Open(context.Background(), filepath.Join(b.TempDir(), "caio-subjects.db"), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		b.Fatal(err)
@@ -118,7 +124,7 @@ func busy(b *testing.B, services, matching, rules int) (client *http.Client, add
 		b.Fatal(err)
 	}
 	s, err := server.New(context.Background(), server.Config{
-		Store: store, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
+		Store: store, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
 		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
 	})
 	if err != nil {
@@ -130,7 +136,7 @@ func busy(b *testing.B, services, matching, rules int) (client *http.Client, add
 		if err := s.Shutdown(); err != nil {
 			b.Error(err)
 		}
-		if err := store.Close(); err != nil {
+		if err := errors.Join(subjects.Close(), store.Close()); err != nil {
 			b.Error(err)
 		}
 	})

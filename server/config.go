@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server/auth"
@@ -29,6 +30,10 @@ type Config struct {
 
 	// Store is required. The server opens its ledger over it, and closes that; the store stays the caller's to close.
 	Store store.Store
+	// Subjects is required: the keys under which the content of decisions is sealed. It stays the caller's to close, after the server.
+	Subjects *seal.Subjects
+	// Retention says for how long content is kept: until it is erased where nothing is said.
+	Retention Retention
 	// Clock and Rand are required: the time of decisions, and a cryptographic source for ids, salts, seeds and origins.
 	Clock func() time.Time
 	Rand  io.Reader
@@ -114,7 +119,7 @@ func (l Limits) filled() Limits {
 
 // filled checks what can be checked without opening anything, and fills in the defaults.
 func (c Config) filled() (Config, error) {
-	for name, missing := range map[string]bool{"Store": c.Store == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil} {
+	for name, missing := range map[string]bool{"Store": c.Store == nil, "Subjects": c.Subjects == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil} {
 		if missing {
 			return c, fmt.Errorf("server: Config.%s is required", name)
 		}
@@ -131,6 +136,9 @@ func (c Config) filled() (Config, error) {
 			return c, err
 		}
 		c.Build = build
+	}
+	if err := c.Retention.check(); err != nil {
+		return c, err
 	}
 	c.Limits = c.Limits.filled()
 	if c.Limits.Gate > c.Limits.Write {

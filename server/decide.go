@@ -78,7 +78,12 @@ func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store
 	if err != nil {
 		return answer, nil, err
 	}
-	document, entry, err := s.prove(a, in, decision)
+	record, err := s.recordOf(ctx, a, in)
+	if err != nil {
+		return answer, nil, notStored(err)
+	}
+	defer record.Done()
+	document, entry, err := s.prove(a, in, decision, record)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -155,12 +160,8 @@ func (s *Server) arguments(who auth.Identity, in *admitted) engine.Arguments {
 }
 
 // prove makes the document and its statement, and the entry that holds both.
-func (s *Server) prove(a ask, in *admitted, d engine.Decision) (*verify.Document, ledger.Entry, error) {
+func (s *Server) prove(a ask, in *admitted, d engine.Decision, record *seal.Record) (*verify.Document, ledger.Entry, error) {
 	attestations, err := in.inForce.attestations()
-	if err != nil {
-		return nil, ledger.Entry{}, err
-	}
-	record, err := seal.NewRecord(s.config.Rand, in.id)
 	if err != nil {
 		return nil, ledger.Entry{}, err
 	}
@@ -176,7 +177,7 @@ func (s *Server) prove(a ask, in *admitted, d engine.Decision) (*verify.Document
 	if err != nil {
 		return nil, ledger.Entry{}, err
 	}
-	statement, err := verify.NewStatement(document, verify.Digest(text), verify.RetentionStandard)
+	statement, err := verify.NewStatement(document, verify.Digest(text), s.config.Retention.class(a.tenant.name))
 	if err != nil {
 		return nil, ledger.Entry{}, err
 	}
@@ -184,25 +185,16 @@ func (s *Server) prove(a ask, in *admitted, d engine.Decision) (*verify.Document
 	if err != nil {
 		return nil, ledger.Entry{}, err
 	}
-	sealed, err := packDisclosures(disclosures)
+	packed, err := packDisclosures(disclosures)
+	if err != nil {
+		return nil, ledger.Entry{}, err
+	}
+	sealed, err := record.Seal(sealedDisclosures, packed)
 	entry.Decision = &ledger.Decision{
 		ID: in.id, Time: in.time, Outcome: d.Outcome, Service: d.Choice.Service, Route: string(d.Choice.Route), Intent: in.request.Intent.Type,
-		Constraints: violatedIDs(&d), Document: text, Disclosures: sealed,
+		Constraints: violatedIDs(&d), Document: text, Disclosures: sealed, Subjects: record.Subjects(), Retention: statement.Retention,
 	}
 	return document, entry, err
-}
-
-// packDisclosures is the form in which disclosures are stored, apart from the document: the canonical list of their texts.
-func packDisclosures(list []verify.Disclosure) ([]byte, error) {
-	texts := make([]string, len(list))
-	for i, d := range list {
-		text, err := d.Text()
-		if err != nil {
-			return nil, err
-		}
-		texts[i] = text
-	}
-	return canonical.Encode(texts)
 }
 
 // violatedIDs are the ids of what candidates violated, each once, by which a decision can be found.

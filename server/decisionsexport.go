@@ -100,7 +100,7 @@ func (e *decisionsExport) write(ctx context.Context, t *tenant, now *inForce, sp
 
 // decision writes one, after what it names.
 func (e *decisionsExport) decision(ctx context.Context, t *tenant, k *store.Kept) error {
-	document, disclosures, err := decoded(k)
+	document, disclosures, err := e.server.decoded(ctx, k)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/server"
@@ -149,8 +152,11 @@ func TestShutdownUnderLoad(t *testing.T) {
 
 	opened, err := sqlite.Open(context.Background(), i.path)
 	must(t, err)
+	subjects, err := seal.Open(context.Background(), subjectsOf(i.path), rand.Reader)
+	must(t, err)
+	defer subjects.Close()
 	config := i.config
-	config.Store, config.Addr = slow{opened}, "127.0.0.1:0"
+	config.Store, config.Subjects, config.Addr = slow{opened}, subjects, "127.0.0.1:0"
 	s, err := server.New(context.Background(), config)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -356,20 +362,38 @@ func (p *panicking) Read(b []byte) (int, error) {
 	return rand.Read(b)
 }
 
+// panickingKey is a key that panics at a signature when it is told to.
+type panickingKey struct {
+	ed25519.PrivateKey
+	after atomic.Int64
+}
+
+func (k *panickingKey) Sign(random io.Reader, message []byte, o crypto.SignerOpts) ([]byte, error) {
+	if k.after.Add(-1) == 0 {
+		panic("canary: no signature")
+	}
+	return k.PrivateKey.Sign(random, message, o)
+}
+
 // A panic ends the request, not the process, and an admitted request still leaves its trace.
 func TestPanics(t *testing.T) {
 	random := &panicking{}
-	i := start(t, func(i *installation) { i.config.Rand = random })
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	key := &panickingKey{PrivateKey: private}
+	signer, err := verify.NewSigner(key)
+	must(t, err)
+	i := start(t, func(i *installation) { i.config.Rand, i.config.Signer = random, signer })
 	token := i.token("default", auth.Operator)
 	i.register(token, contract("eu", "eu", ""))
-	for after, recorded := range map[int64]bool{1: false, 2: true} { // drawing the id, drawing the salts
+	for after, recorded := range map[*atomic.Int64]bool{&random.after: false, &key.after: true} { // drawing the id, signing the statement
 		for _, path := range []string{"/v1/decisions", "/v1/decisions/batch"} {
 			body := embed
 			if strings.HasSuffix(path, "batch") {
 				body = `{"requests": [` + embed + `]}`
 			}
 			before := strings.Count(i.leaves("default"), verify.TypFailure)
-			random.after.Store(after)
+			after.Store(1)
 			r := i.call("POST", path, token, body)
 			if !strings.Contains(string(r.body), `"code":"internal"`) || strings.Contains(string(r.body), `"decision_id"`) != recorded {
 				t.Errorf("%s: %d %s", path, r.status, r.body)

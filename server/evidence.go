@@ -3,15 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 
 	"github.com/smarthausgroup/caio/contracts"
-	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/ledger"
-	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -96,31 +93,4 @@ func (s *Server) registryAt(ctx context.Context, t *tenant, state *ledger.State,
 		}
 	}
 	return nil
-}
-
-// disclosures opens what was stored apart from the document; what was erased is missing.
-func (s *Server) disclosures(ctx context.Context, t *tenant, id string) ([]verify.Disclosure, error) {
-	packed, err := s.ledger.Disclosures(ctx, t.name, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return openDisclosures(packed)
-}
-
-// openDisclosures is the inverse of [packDisclosures].
-func openDisclosures(packed []byte) (list []verify.Disclosure, err error) {
-	var texts []string
-	if err := canonical.Decode(packed, &texts); err != nil {
-		return nil, err
-	}
-	list = make([]verify.Disclosure, len(texts))
-	for i, text := range texts {
-		if list[i], err = verify.ParseDisclosure(text); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
 }

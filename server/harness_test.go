@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/rego"
@@ -29,14 +30,15 @@ import (
 
 // installation is a real server over a real store, with what tests need around it.
 type installation struct {
-	t      *testing.T
-	path   string
-	config server.Config
-	server *server.Server
-	store  store.Store
-	http   *httptest.Server
-	issuer *auth.Development
-	logs   *buffer
+	t        *testing.T
+	path     string
+	config   server.Config
+	server   *server.Server
+	store    store.Store
+	subjects *seal.Subjects
+	http     *httptest.Server
+	issuer   *auth.Development
+	logs     *buffer
 }
 
 // option changes the configuration before the server is made.
@@ -48,6 +50,17 @@ func withSettings(settings map[string]any) option {
 
 func withStore(wrap func(store.Store) store.Store) option {
 	return func(i *installation) { i.config.Store = wrap(i.store) }
+}
+
+// withKeysOf draws the keys of subjects of a source of the test's choice.
+func withKeysOf(random io.Reader) option {
+	return func(i *installation) {
+		must(i.t, i.subjects.Close())
+		var err error
+		i.subjects, err = seal.Open(context.Background(), subjectsOf(i.path), random)
+		must(i.t, err)
+		i.config.Subjects = i.subjects
+	}
 }
 
 // pack is a small bundle: one rule about personal data, one that a test can make fire at will, one that warns.
@@ -112,9 +125,11 @@ func startAt(t *testing.T, path string, before *installation, options ...option)
 	}
 	opened, err := sqlite.Open(context.Background(), path)
 	must(t, err)
-	i := &installation{t: t, path: path, store: opened, issuer: issuer, logs: &buffer{}}
+	subjects, err := seal.Open(context.Background(), subjectsOf(path), rand.Reader)
+	must(t, err)
+	i := &installation{t: t, path: path, store: opened, subjects: subjects, issuer: issuer, logs: &buffer{}}
 	i.config = server.Config{
-		Store: opened, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{pack(t)}, AllowUnsigned: true,
+		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{pack(t)}, AllowUnsigned: true,
 		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}}, Logger: slog.New(slog.NewJSONHandler(i.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range options {
@@ -135,8 +150,12 @@ func (i *installation) stop() {
 	i.http.Close()
 	i.http = nil
 	must(i.t, i.server.Shutdown())
+	must(i.t, i.subjects.Close())
 	must(i.t, i.store.Close())
 }
+
+// subjectsOf is the store of subjects beside a store.
+func subjectsOf(path string) string { return strings.TrimSuffix(path, ".db") + "-subjects.db" }
 
 func must(t testing.TB, err error) {
 	t.Helper()

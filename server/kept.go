@@ -100,7 +100,7 @@ func (l timeline) attestations(base int64) []verify.AttestationRecord {
 }
 
 // decoded reads what is stored of a decision; disclosures that are gone are missing.
-func decoded(k *store.Kept) (*verify.Document, []verify.Disclosure, error) {
+func (s *Server) decoded(ctx context.Context, k *store.Kept) (*verify.Document, []verify.Disclosure, error) {
 	if k.Document == nil {
 		return nil, nil, errors.New("its document is no longer kept")
 	}
@@ -111,15 +111,13 @@ func decoded(k *store.Kept) (*verify.Document, []verify.Disclosure, error) {
 	if document.DecisionID != k.ID || document.Tenant != k.Tenant {
 		return nil, nil, fmt.Errorf("the document is of the decision %s: %w", document.DecisionID, store.ErrInconsistent)
 	}
-	if k.Disclosures == nil {
-		return document, nil, nil
-	}
-	disclosures, err := openDisclosures(k.Disclosures)
+	disclosures, err := s.unsealed(ctx, k.Tenant, k.ID, k.Disclosures)
 	return document, disclosures, err
 }
 
 // cases are a tenant's stored decisions as they are decided again.
 type cases struct {
+	server   *Server
 	timeline timeline
 	services *impact.Services
 	rules    *impact.Rules
@@ -132,15 +130,15 @@ func (s *Server) casesOf(ctx context.Context, t *tenant, below int64) (*cases, e
 		blob, err := s.ledger.Blob(ctx, t.name, digest)
 		return blob.Bytes, err
 	}
-	return &cases{timeline: line, services: impact.NewServices(read)}, err
+	return &cases{server: s, timeline: line, services: impact.NewServices(read)}, err
 }
 
 func (c *cases) pending(k *store.Kept) impact.Pending {
-	return impact.Pending{Name: k.ID, Tenant: k.Tenant, Intent: k.Intent, Read: func(context.Context) (*impact.Case, error) { return c.read(k) }}
+	return impact.Pending{Name: k.ID, Tenant: k.Tenant, Intent: k.Intent, Read: func(ctx context.Context) (*impact.Case, error) { return c.read(ctx, k) }}
 }
 
-func (c *cases) read(k *store.Kept) (*impact.Case, error) {
-	document, disclosures, err := decoded(k)
+func (c *cases) read(ctx context.Context, k *store.Kept) (*impact.Case, error) {
+	document, disclosures, err := c.server.decoded(ctx, k)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/server"
@@ -38,8 +39,11 @@ func (i *installation) reopen(path string) error {
 	opened, err := sqlite.Open(context.Background(), path)
 	must(i.t, err)
 	defer opened.Close()
+	subjects, err := seal.Open(context.Background(), subjectsOf(path), rand.Reader)
+	must(i.t, err)
+	defer subjects.Close()
 	config := i.config
-	config.Store = opened
+	config.Store, config.Subjects = opened, subjects
 	s, err := server.New(context.Background(), config)
 	if err == nil {
 		must(i.t, s.Shutdown())

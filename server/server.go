@@ -74,6 +74,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.auth, err = auth.New(who); err != nil {
 		return nil, err
 	}
+	if err := config.sealClear(ctx); err != nil {
+		return nil, err
+	}
 	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe, Outcomes: outcomeTypes}); err != nil {
 		return nil, err
 	}

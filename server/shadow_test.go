@@ -299,7 +299,7 @@ func TestShadowChangesNothing(t *testing.T) {
 	run := func(shadow bool) (answers []string, divergences int) {
 		i := startAt(t, filepath.Join(t.TempDir(), "caio.db"), before, func(i *installation) {
 			i.config.Rand, i.config.Clock = mathrand.NewChaCha8([32]byte{}), func() time.Time { return now }
-		})
+		}, withKeysOf(mathrand.NewChaCha8([32]byte{1})))
 		before = i
 		token := i.token("default", auth.Operator)
 		i.house(token)

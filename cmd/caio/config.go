@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type config struct {
 	Listen         string                                `json:"listen,omitempty" jsonschema_description:"where the API listens"`
 	DiagnosticAddr string                                `json:"diagnostic_addr,omitempty" jsonschema_description:"where metrics are served without a token; nowhere when empty"`
 	Store          string                                `json:"store,omitempty" jsonschema_description:"sqlite:FILE"`
+	Subjects       string                                `json:"subjects,omitempty" jsonschema_description:"sqlite:FILE of the keys of the people whom content is about; beside the store when empty, as caio-subjects.db beside caio.db"`
 	Keys           string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
 	Issuer         string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
 	Installation   string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
@@ -35,8 +37,19 @@ type config struct {
 	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
 	LockedSettings []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
+	Retention      retentionConfig                       `json:"retention,omitzero" jsonschema_description:"for how long content and documents are kept; until they are erased when empty"`
 	Auth           authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
 	Limits         limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
+}
+
+type retentionConfig struct {
+	Classes map[string]retentionClass `json:"classes,omitempty" jsonschema_description:"ages by the name of a class; standard is the class of tenants that have no other"`
+	Tenants map[string]string         `json:"tenants,omitempty" jsonschema_description:"classes by tenant"`
+}
+
+type retentionClass struct {
+	ContentDays  int `json:"content_days,omitempty" jsonschema_description:"days after which content is erased, from the end of the month of its decision; 0 is never"`
+	DocumentDays int `json:"document_days,omitempty" jsonschema_description:"the same for documents, which go with the content or after it"`
 }
 
 type authConfig struct {
@@ -200,6 +213,23 @@ func exactSettings(settings map[string]contracts.Value) map[string]any {
 		exact[key] = value.V
 	}
 	return exact
+}
+
+// subjects is the URL of the store of subjects, of which there is one for each store.
+func (c config) subjects(store string) string {
+	if c.Subjects != "" {
+		return c.Subjects
+	}
+	extension := filepath.Ext(store)
+	return "sqlite:" + strings.TrimSuffix(store, extension) + "-subjects" + extension
+}
+
+func (c retentionConfig) retention() server.Retention {
+	classes := make(map[string]server.RetentionClass, len(c.Classes))
+	for name, class := range c.Classes {
+		classes[name] = server.RetentionClass(class)
+	}
+	return server.Retention{Classes: classes, Tenants: c.Tenants}
 }
 
 // storeFile is the file of a store URL.

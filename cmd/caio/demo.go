@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/policies"
 	"github.com/smarthausgroup/caio/rego"
@@ -71,6 +72,7 @@ type demonstration struct {
 	development    *auth.Development
 	app, approver  *options // clients
 	store          *sqlite.Store
+	subjects       *seal.Subjects
 	server         *server.Server
 	http           *http.Server
 	documents      []*verify.Document // of every decision, in order
@@ -119,8 +121,11 @@ func (d *demonstration) start(ctx context.Context, acme fs.FS) error {
 	if d.store, err = sqlite.Open(ctx, filepath.Join(d.temporary, "caio.db")); err != nil {
 		return err
 	}
+	if d.subjects, err = seal.Open(ctx, filepath.Join(d.temporary, "caio-subjects.db"), d.random); err != nil {
+		return err
+	}
 	d.server, err = server.New(ctx, server.Config{
-		Store: d.store, Clock: func() time.Time { return d.clock }, Rand: d.random, Signer: d.signer, Issuer: "caio-demo", Installation: demoTenant,
+		Store: d.store, Subjects: d.subjects, Clock: func() time.Time { return d.clock }, Rand: d.random, Signer: d.signer, Issuer: "caio-demo", Installation: demoTenant,
 		Bundles: bundles, AllowUnsigned: true, Auth: auth.Config{Issuers: []auth.Issuer{d.development.Issuer()}},
 	})
 	if err != nil {
@@ -157,6 +162,10 @@ func (d *demonstration) stop() error {
 	if d.server != nil {
 		err = d.server.Shutdown(d.http)
 		d.server = nil
+	}
+	if d.subjects != nil {
+		err = errors.Join(err, d.subjects.Close())
+		d.subjects = nil
 	}
 	if d.store != nil {
 		err = errors.Join(err, d.store.Close())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/rego"
@@ -101,19 +102,27 @@ func (o *options) serve(cmd *cobra.Command, c config, read func() (config, error
 	if err != nil {
 		return err
 	}
+	subjectsFile, err := storeFile(c.subjects(file))
+	if err != nil {
+		return err
+	}
 	store, err := sqlite.Open(cmd.Context(), file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.serveStore(cmd, c, read, store), store.Close())
+	subjects, err := seal.Open(cmd.Context(), subjectsFile, rand.Reader)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	return errors.Join(o.serveStore(cmd, c, read, store, subjects), subjects.Close(), store.Close())
 }
 
-func (o *options) serveStore(cmd *cobra.Command, c config, read func() (config, error), store store.Store) error {
+func (o *options) serveStore(cmd *cobra.Command, c config, read func() (config, error), store store.Store, subjects *seal.Subjects) error {
 	setup, err := o.serverConfig(cmd, c)
 	if err != nil {
 		return err
 	}
-	setup.Store = store
+	setup.Store, setup.Subjects = store, subjects
 	s, err := server.New(cmd.Context(), setup)
 	if err != nil {
 		return o.undecided(cmd, err)
@@ -150,6 +159,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	}
 	setup.Addr, setup.DiagnosticAddr = c.Listen, c.DiagnosticAddr
 	setup.Clock, setup.Rand, setup.Signer, setup.Issuer, setup.Installation, setup.AllowUnsigned = time.Now, rand.Reader, signer, c.Issuer, c.Installation, c.Development
+	setup.Retention = c.Retention.retention()
 	setup.Auth, setup.Limits = auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256}, c.Limits.limits()
 	setup.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return setup, nil

@@ -172,12 +172,3 @@ func keyIDs(sealed []byte) ([][idSize]byte, error) {
 	}
 	return ids, nil
 }
-
-// NewRecord draws the key of a record of a decision whose content is not sealed.
-func NewRecord(random io.Reader, decision string) (*Record, error) {
-	var k key
-	if _, err := io.ReadFull(random, k.secret[:]); err != nil {
-		return nil, fmt.Errorf("seal: drawing a record key: %w", err)
-	}
-	return newRecord("-", decision, []key{k})
-}
