@@ -57,7 +57,7 @@ func newOfflineProof(s *scenario.Scenario, a engine.Arguments, bundles []*rego.B
 		return nil, err
 	}
 	header.DecisionID = verify.NewDecisionID(a.Time, [10]byte(seed[:10]))
-	record, err := seal.NewRecord(bytes.NewReader(seed), header.DecisionID)
+	record, err := seal.NewRecord(a.Principal.Tenant, header.DecisionID, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -172,3 +172,12 @@ func keyIDs(sealed []byte) ([][idSize]byte, error) {
 	}
 	return ids, nil
 }
+
+// NewRecord is the record of a decision that is made without a server and hides nothing: its salts follow from the seed, of 32 bytes or more, and nothing is sealed with it that is kept.
+func NewRecord(tenant, decision string, seed []byte) (*Record, error) {
+	var k key
+	if copy(k.secret[:], seed) < keySize {
+		return nil, fmt.Errorf("seal: a seed has at least %d bytes", keySize)
+	}
+	return newRecord(tenant, decision, []key{k})
+}
