@@ -56,7 +56,7 @@ func FromExport(r *export.Reader, rules *Rules) iter.Seq2[Pending, error] {
 	return func(yield func(Pending, error) bool) {
 		for {
 			stored, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			read := func(context.Context) (*Case, error) { return fromExport(r, stored, services, rules, inForce) }

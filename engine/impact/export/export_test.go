@@ -111,7 +111,7 @@ func readAll(r *Reader, err error) (n int, _ error) {
 	}
 	for {
 		d, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {
