@@ -7,17 +7,6 @@ import (
 	"github.com/smarthausgroup/caio/verify"
 )
 
-// Approval is what an approver signs with a key of their own, as a compact JWS of typ caio-approval+jws (spec/policy.md, "Bundles"): that this bundle may take the place of that one, in this log, for this reason. It stands in the record of the activation.
-type Approval struct {
-	V        int64  `json:"v"` // 1
-	Tenant   string `json:"tenant"`
-	Log      string `json:"log"`      // its origin
-	Bundle   string `json:"bundle"`   // name
-	Digest   string `json:"digest"`   // of what is put in force
-	Previous string `json:"previous"` // digest of what is in force under the name, "" for none
-	Reason   string `json:"reason"`
-}
-
 // approved holds a signed approval, if one is given, to the activation that it is given for.
 func (s *Server) approved(t *tenant, compact, name, digest, previous, reason string) error {
 	if compact == "" {
@@ -26,7 +15,7 @@ func (s *Server) approved(t *tenant, compact, name, digest, previous, reason str
 	refuse := func(format string, args ...any) error {
 		return newProblem(http.StatusUnprocessableEntity, "approval-invalid", fmt.Sprintf(format, args...)+" Nothing was done.")
 	}
-	var said Approval
+	var said verify.Approval
 	if _, err := verify.Verify(verify.TypApproval, []byte(compact), s.configured().ApproverKeys, &said); err != nil {
 		return refuse("The approval does not verify under a key of approver_keys: %v.", err)
 	}

@@ -131,7 +131,7 @@ func TestApprovalOfActivation(t *testing.T) {
 	if last.Approval != approval || last.Author != ann.Subject || last.Actor != eve.Subject {
 		t.Errorf("recorded: %+v", last)
 	}
-	var said server.Approval
+	var said verify.Approval
 	if _, err := verify.Verify(verify.TypApproval, []byte(last.Approval), i.config.ApproverKeys, &said); err != nil || said.Digest != digest {
 		t.Errorf("the recorded approval: %v, %+v", err, said)
 	}

@@ -193,7 +193,7 @@ func (s *Server) getBundleVersions(c *call) error {
 		if entries[i].Index < from {
 			continue
 		}
-		var r activationRecord
+		var r verify.ActivationRecord
 		if _, err := verify.Verify(verify.TypActivation, entries[i].Leaf, keys, &r); err != nil {
 			return t.misplaced(entries[i].Index, "the entry does not hold", err)
 		}
@@ -209,9 +209,9 @@ func (s *Server) getBundleVersions(c *call) error {
 	return c.answer(http.StatusOK, list)
 }
 
-func versionOfBundle(index int64, r *activationRecord) BundleVersion {
+func versionOfBundle(index int64, r *verify.ActivationRecord) BundleVersion {
 	return BundleVersion{
-		Index: index, Kind: r.Kind, Name: r.Bundle, Digest: r.Digest, Key: r.Key, Scope: r.Scope, Previous: r.Previous, Author: r.Author,
+		Index: index, Kind: store.EventKind(r.Kind), Name: r.Bundle, Digest: r.Digest, Key: r.Key, Scope: r.Scope, Previous: r.Previous, Author: r.Author,
 		Actor: r.Actor, Reason: r.Reason, Approval: r.Approval, Time: time.Unix(r.IAT, 0).UTC().Format(verify.TimeFormat),
 	}
 }

@@ -20,6 +20,7 @@ type change struct {
 	ctx     context.Context
 	act     act
 	entries []ledger.Entry
+	after   map[*tenant]*ledger.State // what is in force after the entries so far
 	err     error
 }
 
@@ -64,9 +65,9 @@ func (ch *change) grantees(owner, service string) []*tenant {
 func (ch *change) share(owner string, grantee *tenant, actor string, service *engine.Service, level contracts.Attestation) {
 	a := act{actor: actor, reason: ch.act.reason, at: ch.act.at}
 	blob := ledger.Blob{Digest: service.Digest, Kind: blobContract, Bytes: service.Contract.Canonical()}
-	ch.add(ch.s.grantEntry(grantee, a, store.Granted, owner, service.Contract.ID, service.Digest, blob))
+	ch.add(ch.grantEntry(grantee, a, store.Granted, owner, service.Contract.ID, service.Digest, blob))
 	if level != contracts.SelfAttested {
-		ch.add(ch.s.attestationEntry(grantee, a, service.Contract.ID, service.Digest, level))
+		ch.add(ch.attestationEntry(grantee, a, service.Contract.ID, service.Digest, level))
 	}
 }
 
@@ -101,7 +102,7 @@ func (s *Server) register(ctx context.Context, t *tenant, a act, compiled *engin
 	}
 	sum := verify.Digest(source)
 	ch := &change{s: s, ctx: ctx, act: a}
-	entry, err := s.contractEntry(t, a, store.Registered, id, digest, r.Pending, sum,
+	entry, err := ch.contractEntry(t, a, store.Registered, id, digest, r.Pending, sum,
 		ledger.Blob{Digest: digest, Kind: blobContract, Bytes: compiled.Contract.Canonical()}, ledger.Blob{Digest: sum, Kind: blobSource, Bytes: source})
 	entry.Answer = again.answer(answer)
 	ch.add(entry, err)
@@ -139,9 +140,9 @@ func (s *Server) remove(ctx context.Context, t *tenant, a act, id string) error 
 		return newProblem(http.StatusConflict, "not-owned", "The service was granted to the tenant; only its owner removes it.")
 	}
 	ch := &change{s: s, ctx: ctx, act: a}
-	ch.add(s.contractEntry(t, a, store.Removed, id, row.shown().Digest, false, ""))
+	ch.add(ch.contractEntry(t, a, store.Removed, id, row.shown().Digest, false, ""))
 	for _, grantee := range ch.grantees(t.name, id) {
-		ch.add(s.grantEntry(grantee, act{at: a.at}, store.Revoked, t.name, id, row.Contract))
+		ch.add(ch.grantEntry(grantee, act{at: a.at}, store.Revoked, t.name, id, row.Contract))
 	}
 	_, err = ch.commit()
 	return err
@@ -176,17 +177,17 @@ func (s *Server) attest(ctx context.Context, t *tenant, a act, id, digest string
 	ch := &change{s: s, ctx: ctx, act: a}
 	approves := digest == row.Pending
 	if approves {
-		ch.add(s.contractEntry(t, a, store.Approved, id, digest, false, ""))
+		ch.add(ch.contractEntry(t, a, store.Approved, id, digest, false, ""))
 	}
 	if level != before {
-		ch.add(s.attestationEntry(t, a, id, digest, level))
+		ch.add(ch.attestationEntry(t, a, id, digest, level))
 	}
 	if len(ch.entries) > 0 {
 		for _, grantee := range ch.grantees(t.name, id) {
 			if approves {
 				ch.share(t.name, grantee, a.actor, target, level)
 			} else {
-				ch.add(s.attestationEntry(grantee, a, id, digest, level))
+				ch.add(ch.attestationEntry(grantee, a, id, digest, level))
 			}
 		}
 		if _, err := ch.commit(target); err != nil {
@@ -220,7 +221,7 @@ func (s *Server) grant(ctx context.Context, t *tenant, a act, id string, to []st
 	for _, grantee := range ch.grantees(t.name, id) {
 		had[grantee.name] = true
 		if !slices.Contains(to, grantee.name) {
-			ch.add(s.grantEntry(grantee, a, store.Revoked, t.name, id, row.Contract))
+			ch.add(ch.grantEntry(grantee, a, store.Revoked, t.name, id, row.Contract))
 		}
 	}
 	for _, name := range to {

@@ -229,7 +229,7 @@ func (s *Server) failed(ctx context.Context, t *tenant, in *admitted, cause erro
 	s.metrics.failures.WithLabelValues(problem.Code).Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failureTime)
 	defer cancel()
-	payload := failureRecord{t.head(in.base, in.time), in.id, problem.Code}
+	payload := verify.FailureRecord{RecordHead: t.head(in.base, in.time), ID: in.id, Code: problem.Code}
 	entry, err := s.entry(t, verify.TypFailure, payload)
 	if err == nil {
 		_, err = s.ledger.Append(ctx, entry)

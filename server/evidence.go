@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 
-	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -73,24 +71,14 @@ func (s *Server) evidence(ctx context.Context, t *tenant, p *past) (*verify.Evid
 
 // registryAt adds the snapshot, its contracts and their attestations.
 func (s *Server) registryAt(ctx context.Context, t *tenant, state *ledger.State, ev *verify.Evidence) error {
-	ids := make([]string, 0, len(state.Services))
-	for id, service := range state.Services {
-		if service.Contract == "" {
-			continue // the first contract awaited its approval
-		}
-		ids = append(ids, id)
-		ev.Snapshot[id] = service.Contract
-		blob, err := s.ledger.Blob(ctx, t.name, service.Contract)
+	registry := state.Registry()
+	ev.Snapshot, ev.Attestations = registry.Snapshot, registry.Attestations
+	for _, digest := range registry.Snapshot {
+		blob, err := s.ledger.Blob(ctx, t.name, digest)
 		if err != nil {
-			return fmt.Errorf("contract %s: %w", service.Contract, err)
+			return fmt.Errorf("contract %s: %w", digest, err)
 		}
-		ev.Contracts[service.Contract] = blob.Bytes
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		if service := state.Services[id]; service.Attestation != contracts.SelfAttested {
-			ev.Attestations = append(ev.Attestations, verify.AttestationRecord{Service: id, Contract: service.Contract, Level: service.Attestation})
-		}
+		ev.Contracts[digest] = blob.Bytes
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (s *Server) postExplain(c *call) error {
 	if err != nil {
 		return err
 	}
-	entry, err := s.entry(c.tenant, verify.TypExplanation, explanationRecord{c.tenant.head(in.base, in.time), digest})
+	entry, err := s.entry(c.tenant, verify.TypExplanation, verify.ExplanationRecord{RecordHead: c.tenant.head(in.base, in.time), Request: digest})
 	if err != nil {
 		return err
 	}

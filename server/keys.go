@@ -35,11 +35,11 @@ func (s *Server) keyEntries(ctx context.Context, t *tenant, a act) ([]ledger.Ent
 		entry, failed := s.keyEntry(t, a, by, subject, kind)
 		entries, err = append(entries, entry), errors.Join(err, failed)
 	}
-	add(by, s.config.Signer, keyActivated)
+	add(by, s.config.Signer, verify.KeyActivated)
 	if by != s.config.Signer {
 		// The interval of the outgoing key ends with this entry, the last that it signs.
-		add(by, by, keyRetired)
-		add(s.config.Signer, by, keySucceeds)
+		add(by, by, verify.KeyRetired)
+		add(s.config.Signer, by, verify.KeySucceeds)
 	}
 	return entries, err
 }
@@ -47,17 +47,17 @@ func (s *Server) keyEntries(ctx context.Context, t *tenant, a act) ([]ledger.Ent
 // keyEntry is what one key says of another, or of itself. Being let in and being retired bound the interval in which a key was in use.
 func (s *Server) keyEntry(t *tenant, a act, by, subject *verify.Signer, kind string) (ledger.Entry, error) {
 	x := base64.RawURLEncoding.EncodeToString(subject.Public())
-	leaf, err := by.Sign(verify.TypKey, keyRecord{t.head(s.ledger.Size(t.name), a.at), kind, subject.KeyID(), x})
+	leaf, err := by.Sign(verify.TypKey, verify.KeyRecord{RecordHead: t.head(s.ledger.Size(t.name), a.at), Kind: kind, KID: subject.KeyID(), X: x})
 	if err != nil {
 		return ledger.Entry{}, err
 	}
 	entry := ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: leaf}
-	if kind != keySucceeds {
+	if kind != verify.KeySucceeds {
 		jwk, err := json.Marshal(map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519", "use": "sig", "kid": subject.KeyID(), "x": x})
 		if err != nil {
 			return entry, err
 		}
-		entry.Key = &ledger.KeyChange{KID: subject.KeyID(), JWK: jwk, Retired: kind == keyRetired}
+		entry.Key = &ledger.KeyChange{KID: subject.KeyID(), JWK: jwk, Retired: kind == verify.KeyRetired}
 	}
 	return entry, nil
 }
@@ -113,7 +113,7 @@ type chain struct {
 
 // follow reads the next key entry.
 func (c *chain) follow(e *store.Entry, stored verify.Keys) error {
-	var r keyRecord
+	var r verify.KeyRecord
 	key, err := verify.Verify(verify.TypKey, e.Leaf, stored, &r)
 	if err != nil {
 		return err
@@ -127,15 +127,15 @@ func (c *chain) follow(e *store.Entry, stored verify.Keys) error {
 	}
 	interval, known := c.used[r.KID]
 	switch {
-	case r.Kind == keyActivated && c.expected == "" && c.last != r.KID && (by == c.last || c.last == "" && by == r.KID):
+	case r.Kind == verify.KeyActivated && c.expected == "" && c.last != r.KID && (by == c.last || c.last == "" && by == r.KID):
 		c.last, c.before, c.expected = r.KID, c.last, c.last
 		interval.NotAfter = nil
 		if !known {
 			interval.NotBefore = e.Index
 		}
-	case r.Kind == keyRetired && by == r.KID && by == c.before && interval.NotAfter == nil:
+	case r.Kind == verify.KeyRetired && by == r.KID && by == c.before && interval.NotAfter == nil:
 		interval.NotAfter = &e.Index
-	case r.Kind == keySucceeds && by == c.last && r.KID == c.expected && interval.NotAfter != nil:
+	case r.Kind == verify.KeySucceeds && by == c.last && r.KID == c.expected && interval.NotAfter != nil:
 		c.expected = ""
 	default:
 		return fmt.Errorf("the key %s can't say at this place that %s is %s", by, r.KID, r.Kind)

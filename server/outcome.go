@@ -101,9 +101,9 @@ func (s *Server) report(c *call, id string, body []byte, again *repeat) (answer 
 		return answer, err
 	}
 	at := s.now()
-	entry, err := s.entry(c.tenant, verify.TypOutcome, outcomeRecord{
-		recordHead: c.tenant.head(s.ledger.Size(c.tenant.name), at), Decision: id, Document: verify.Digest(past.text), Service: past.row.Service,
-		Status: r.Status, LatencyMS: r.LatencyMS, CostMicroUSD: int64(r.CostUSD), Unmet: r.Unmet, Source: selfReported,
+	entry, err := s.entry(c.tenant, verify.TypOutcome, verify.OutcomeRecord{
+		RecordHead: c.tenant.head(s.ledger.Size(c.tenant.name), at), Decision: id, Document: verify.Digest(past.text), Service: past.row.Service,
+		Status: r.Status, LatencyMS: r.LatencyMS, CostMicroUSD: int64(r.CostUSD), Unmet: r.Unmet, Source: verify.SelfReported,
 	})
 	if err != nil {
 		return answer, err

@@ -23,8 +23,17 @@ import (
 // eventTypes are the types of the entries that change what is in force; each has one event.
 var eventTypes = []string{verify.TypContract, verify.TypAttestation, verify.TypGrant, verify.TypSettings, verify.TypActivation}
 
+// registryTypes are those of them that change services or what was said of them.
+var registryTypes = eventTypes[:3]
+
 // outcomeTypes are the types of the entries that the history counts.
 var outcomeTypes = []string{verify.TypOutcome}
+
+// stated is what an entry that changes something says of its place, and, of the registry, of what is in force after it.
+type stated struct {
+	verify.RecordHead
+	verify.RegistryMark
+}
 
 // misplaced is an error about one entry of the tenant's log.
 func (t *tenant) misplaced(index int64, what string, cause error) error {
@@ -36,11 +45,14 @@ func (t *tenant) misplaced(index int64, what string, cause error) error {
 
 // restore folds the tenant's events, once they hold, and compiles the contracts that they put in force.
 func (s *Server) restore(ctx context.Context, t *tenant) (*inForce, error) {
-	events, err := s.events(ctx, t)
+	events, last, err := s.events(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	t.fold = ledger.Fold(events)
+	if err := t.asMarked(last); err != nil {
+		return nil, err
+	}
 	now := &inForce{last: t.fold.LastIndex}
 	levels := levelsOf(events)
 	compiled := make([]*engine.Service, 0, len(t.fold.Services))
@@ -101,29 +113,30 @@ func (s *Server) stored(ctx context.Context, tenant, digest string) (*engine.Ser
 	return service, diagnostics.Err()
 }
 
-// events reads the tenant's events, each held to its entry, and each entry to its event.
-func (s *Server) events(ctx context.Context, t *tenant) ([]store.Event, error) {
+// events reads the tenant's events, each held to its entry, and each entry to its event, and what the last change of the registry says of what is in force after it.
+func (s *Server) events(ctx context.Context, t *tenant) ([]store.Event, verify.RegistryMark, error) {
+	last := verify.RegistryMark{}
 	keys, err := s.signingKeys(ctx, t)
 	if err != nil {
-		return nil, err
+		return nil, last, err
 	}
 	events, err := s.ledger.Events(ctx, t.name, 0, math.MaxInt64)
 	if err != nil {
-		return nil, err
+		return nil, last, err
 	}
 	entries, err := s.ledger.EntriesOf(ctx, t.name, eventTypes...)
 	if err != nil {
-		return nil, err
+		return nil, last, err
 	}
 	for i := range max(len(events), len(entries)) {
 		switch {
 		case i == len(entries) || i < len(events) && events[i].Index < entries[i].Index:
-			return nil, t.misplaced(events[i].Index, "an event whose entry is of another kind", nil)
+			return nil, last, t.misplaced(events[i].Index, "an event whose entry is of another kind", nil)
 		case i == len(events) || events[i].Index > entries[i].Index:
-			return nil, t.misplaced(entries[i].Index, "an entry whose event is missing", nil)
+			return nil, last, t.misplaced(entries[i].Index, "an entry whose event is missing", nil)
 		}
 	}
-	heads, faults := make([]recordHead, len(events)), make([]error, len(events))
+	heads, faults := make([]stated, len(events)), make([]error, len(events))
 	var workers sync.WaitGroup
 	count := runtime.GOMAXPROCS(0)
 	for w := range count {
@@ -134,7 +147,27 @@ func (s *Server) events(ctx context.Context, t *tenant) ([]store.Event, error) {
 		})
 	}
 	workers.Wait()
-	return events, errors.Join(firstOf(faults), t.inOrder(heads, entries))
+	for i := range heads {
+		if slices.Contains(registryTypes, entries[i].Type) {
+			last = heads[i].RegistryMark
+		}
+	}
+	return events, last, errors.Join(firstOf(faults), t.inOrder(heads, entries))
+}
+
+// asMarked holds what the events put in force to what the last of their entries says: so none can have been taken away before it. The earlier ones are held to it where evidence names them, since all of them here would take the square of their number.
+func (t *tenant) asMarked(last verify.RegistryMark) error {
+	if last == (verify.RegistryMark{}) {
+		return nil // none, or one of before entries said it
+	}
+	is, err := t.fold.Registry().Mark()
+	if err != nil {
+		return err
+	}
+	if is != last {
+		return t.misplaced(t.fold.Attestations.Index, fmt.Sprintf("the entry says that the snapshot %s and the attestations %s are in force after it, and the events before it make %s and %s", last.Snapshot, last.Attestations, is.Snapshot, is.Attestations), nil)
+	}
+	return nil
 }
 
 func firstOf(faults []error) error {
@@ -147,7 +180,7 @@ func firstOf(faults []error) error {
 }
 
 // inOrder refuses signed entries in places that are not theirs. A record states the size of the log before it was made, and events are made one after the other.
-func (t *tenant) inOrder(heads []recordHead, entries []store.Entry) error {
+func (t *tenant) inOrder(heads []stated, entries []store.Entry) error {
 	seen := make(map[string]bool, len(entries))
 	base := int64(0)
 	for i := range entries {
@@ -161,10 +194,10 @@ func (t *tenant) inOrder(heads []recordHead, entries []store.Entry) error {
 }
 
 // hold compares an event with what its entry says under a key that was in use.
-func (t *tenant) hold(row *store.Event, entry *store.Entry, keys verify.Keys) (recordHead, error) {
+func (t *tenant) hold(row *store.Event, entry *store.Entry, keys verify.Keys) (stated, error) {
 	head, said, key, err := readEvent(entry, keys)
 	if err == nil {
-		err = t.belongs(head, entry.Index, key)
+		err = t.belongs(head.RecordHead, entry.Index, key)
 	}
 	if err != nil {
 		return head, t.misplaced(entry.Index, "the entry does not hold", err)
@@ -181,7 +214,7 @@ func (t *tenant) hold(row *store.Event, entry *store.Entry, keys verify.Keys) (r
 }
 
 // belongs refuses what was signed for another log, and by a key that was not in use.
-func (t *tenant) belongs(head recordHead, index int64, key verify.Key) error {
+func (t *tenant) belongs(head verify.RecordHead, index int64, key verify.Key) error {
 	if head.V != 1 || head.Tenant != t.name || head.Log != t.origin {
 		return errors.New("it was signed for another log")
 	}
@@ -193,28 +226,28 @@ func (t *tenant) belongs(head recordHead, index int64, key verify.Key) error {
 }
 
 // readEvent verifies an entry and returns the event that it states, without place and time.
-func readEvent(entry *store.Entry, keys verify.Keys) (head recordHead, e store.Event, key verify.Key, err error) {
+func readEvent(entry *store.Entry, keys verify.Keys) (head stated, e store.Event, key verify.Key, err error) {
 	switch entry.Type {
 	case verify.TypContract:
-		var r contractRecord
+		var r verify.ContractRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: r.Kind, Subject: r.Service, Digest: r.Contract, Pending: r.Pending, Actor: r.Actor, Reason: r.Reason}, key, err
+		return stated{r.RecordHead, r.RegistryMark}, store.Event{Kind: store.EventKind(r.Kind), Subject: r.Service, Digest: r.Contract, Pending: r.Pending, Actor: r.Actor, Reason: r.Reason}, key, err
 	case verify.TypAttestation:
-		var r attestationRecord
+		var r verify.AttestationEntry
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: store.Attested, Subject: r.Service, Digest: r.Contract, Level: string(r.Level), Actor: r.Actor, Reason: r.Reason}, key, err
+		return stated{r.RecordHead, r.RegistryMark}, store.Event{Kind: store.Attested, Subject: r.Service, Digest: r.Contract, Level: string(r.Level), Actor: r.Actor, Reason: r.Reason}, key, err
 	case verify.TypGrant:
-		var r grantRecord
+		var r verify.GrantRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: r.Kind, Subject: r.Service, Digest: r.Contract, Actor: r.Actor, Reason: r.Reason}, key, err
+		return stated{r.RecordHead, r.RegistryMark}, store.Event{Kind: store.EventKind(r.Kind), Subject: r.Service, Digest: r.Contract, Actor: r.Actor, Reason: r.Reason}, key, err
 	case verify.TypSettings:
-		var r settingsRecord
+		var r verify.SettingsRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: store.Settings, Digest: r.Settings, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
+		return stated{RecordHead: r.RecordHead}, store.Event{Kind: store.Settings, Digest: r.Settings, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
 	case verify.TypActivation:
-		var r activationRecord
+		var r verify.ActivationRecord
 		key, err = verify.Verify(entry.Type, entry.Leaf, keys, &r)
-		return r.recordHead, store.Event{Kind: r.Kind, Subject: r.Bundle, Digest: r.Digest, Signer: r.Key, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
+		return stated{RecordHead: r.RecordHead}, store.Event{Kind: store.EventKind(r.Kind), Subject: r.Bundle, Digest: r.Digest, Signer: r.Key, Scope: r.Scope, Actor: r.Actor, Reason: r.Reason}, key, err
 	}
 	return head, e, key, fmt.Errorf("an entry of the type %s states no event", entry.Type)
 }

@@ -60,6 +60,7 @@ type forger struct {
 	leaf    map[string]string // by the service that it attests
 	attests map[string]any    // the payload of an attestation
 	kid     string            // of the server's key
+	server  *verify.Signer    // whose key somebody may have
 }
 
 func (f *forger) do(statement string, args ...any) {
@@ -69,6 +70,13 @@ func (f *forger) do(statement string, args ...any) {
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		f.t.Fatalf("%s changed nothing: %v", statement, err)
 	}
+}
+
+// leafOf is the entry of the tenant default at an index, an expression.
+func (f *forger) leafOf(index string) (leaf string) {
+	f.t.Helper()
+	must(f.t, f.db.QueryRow("SELECT leaf FROM entries WHERE tenant = 'default' AND idx = "+index).Scan(&leaf))
+	return leaf
 }
 
 func (f *forger) sign(typ string, payload map[string]any) []byte {
@@ -179,6 +187,23 @@ func TestForgedRows(t *testing.T) {
 			f.do("UPDATE entries SET leaf = (SELECT leaf FROM entries JOIN events USING (tenant, idx) WHERE " + theirs + ") WHERE tenant = 'default' AND idx = (SELECT idx FROM events" + attested + ")")
 			f.do("UPDATE events SET reason = s.reason, time = s.time FROM (SELECT reason, time FROM events WHERE " + theirs + ") s" + attested)
 		}, "signed for another log"},
+		"a change that says what is not in force after it": {func(f *forger) {
+			f.signer = f.server
+			last := payload(f.t, f.leafOf("(SELECT max(idx) FROM events WHERE tenant = 'default' AND kind = 'attested')"))
+			last["snapshot"] = strings.Repeat("0", 64)
+			f.do("UPDATE entries SET leaf = ? WHERE tenant = 'default' AND idx = (SELECT max(idx) FROM events WHERE tenant = 'default' AND kind = 'attested')", f.sign(verify.TypAttestation, last))
+		}, "are in force after it"},
+		"a change taken away under the server's own key": {func(f *forger) {
+			f.signer = f.server
+			const where = "(SELECT min(idx) FROM events WHERE tenant = 'default' AND kind = 'attested')"
+			failure := payload(f.t, f.leafOf(where))
+			for _, key := range []string{"service", "contract", "level", "actor", "reason", "snapshot", "attestations"} {
+				delete(failure, key)
+			}
+			failure["id"], failure["code"] = "x", "x"
+			f.do("UPDATE entries SET type = ?, leaf = ? WHERE tenant = 'default' AND idx = "+where, verify.TypFailure, f.sign(verify.TypFailure, failure))
+			f.do("DELETE FROM events WHERE tenant = 'default' AND idx = " + where)
+		}, "are in force after it"},
 		"a history before the key, with a word for it": {func(f *forger) {
 			f.rewrite()
 			f.key("succeeds", f.signer)
@@ -193,7 +218,9 @@ func TestForgedRows(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "caio.db")
 			must(t, os.WriteFile(path, text, 0o600))
 			original.t = t
-			test.forge(newForger(t, path))
+			f := newForger(t, path)
+			f.server = original.config.Signer
+			test.forge(f)
 			err := original.reopen(path)
 			if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, store.ErrInconsistent) || !strings.Contains(err.Error(), test.says)) {
 				t.Errorf("%v, want %q", err, test.says)

@@ -106,7 +106,7 @@ type ShadowDifference struct {
 
 // shadowRecord is of typ caio-shadow+jws: a bundle that is not in force would have decided otherwise. What was in force is in the decision's document.
 type shadowRecord struct {
-	recordHead
+	verify.RecordHead
 	Decision string `json:"decision"`
 	Document string `json:"doc"`    // digest of the decision's document
 	Bundle   string `json:"bundle"` // name

@@ -224,7 +224,7 @@ func (w *shadowing) candidate(c decidedCase, b ledger.Bundle, key shadowKey) *sh
 func (w *shadowing) add(c decidedCase, b ledger.Bundle, finding ShadowFinding) error {
 	t := c.tenant
 	entry, err := w.s.entry(t, verify.TypShadow, shadowRecord{
-		recordHead: t.head(w.s.ledger.Size(t.name), w.s.now()), Decision: c.id, Document: c.document, Bundle: b.Name, Digest: b.Digest, Key: b.Signer, ShadowFinding: finding,
+		RecordHead: t.head(w.s.ledger.Size(t.name), w.s.now()), Decision: c.id, Document: c.document, Bundle: b.Name, Digest: b.Digest, Key: b.Signer, ShadowFinding: finding,
 	})
 	if err == nil {
 		w.entries = append(w.entries, entry)
@@ -340,7 +340,7 @@ func (s *Server) divergences(ctx context.Context, t *tenant, digest string, from
 			var r shadowRecord
 			key, err := verify.Verify(verify.TypShadow, entries[i].Leaf, keys, &r)
 			if err == nil {
-				err = t.belongs(r.recordHead, entries[i].Index, key)
+				err = t.belongs(r.RecordHead, entries[i].Index, key)
 			}
 			if err != nil {
 				return nil, "", t.misplaced(entries[i].Index, "the entry does not hold", err)

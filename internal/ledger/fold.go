@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -14,7 +15,7 @@ type State struct {
 	Shadows      map[string]Bundle // evaluated beside them, by name
 	Pushed       map[string]Bundle // handed in, by digest
 	Snapshot     Mark              // the last event that changed the services; no digest
-	Attestations Mark              // the last attestation; no digest
+	Attestations Mark              // the last event that may have changed the list of attestations: one of those, or a word on a contract; no digest
 	Settings     Mark
 	LastIndex    int64 // of the last event; -1 before the first
 }
@@ -85,6 +86,7 @@ func (s *State) Apply(e *store.Event) {
 		s.attest(e)
 	default:
 		s.Snapshot.move(e)
+		s.Attestations.move(e)
 		s.applyService(e)
 	}
 }
@@ -128,6 +130,7 @@ func (s *State) attest(e *store.Event) {
 	if !known || e.Digest != service.Contract && e.Digest != service.Pending {
 		return
 	}
+	service.attested = maps.Clone(service.attested) // a clone of s has the same map
 	service.attested[e.Digest] = contracts.Attestation(e.Level)
 	s.put(e.Subject, service)
 }

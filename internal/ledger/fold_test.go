@@ -104,7 +104,7 @@ func TestFoldMarks(t *testing.T) {
 		t.Errorf("of nothing: %+v", s)
 	}
 	s = ledger.Fold(events)
-	if s.Snapshot != (ledger.Mark{Revision: 2, Index: 11}) || s.Attestations != (ledger.Mark{Revision: 1, Index: 8}) || s.Settings != (ledger.Mark{Digest: "T", Scope: store.TenantScope, Revision: 2, Index: 12}) || s.LastIndex != 13 {
+	if s.Snapshot != (ledger.Mark{Revision: 2, Index: 11}) || s.Attestations != (ledger.Mark{Revision: 3, Index: 11}) || s.Settings != (ledger.Mark{Digest: "T", Scope: store.TenantScope, Revision: 2, Index: 12}) || s.LastIndex != 13 {
 		t.Errorf("marks: %+v", s)
 	}
 	if want := map[string]ledger.Bundle{"gdpr": {Name: "gdpr", Digest: "H", Signer: "l", Index: 9}}; !reflect.DeepEqual(s.Bundles, want) {
@@ -161,12 +161,16 @@ func TestFoldInParts(t *testing.T) {
 		}
 		whole := ledger.Fold(events)
 		at := rapid.IntRange(0, len(events)).Draw(t, "at")
-		parts := ledger.Fold(events[:at])
+		before := ledger.Fold(events[:at])
+		parts := before.Clone()
 		for i := range events[at:] {
 			parts.Apply(&events[at+i])
 		}
 		if !reflect.DeepEqual(parts, whole) {
 			t.Fatalf("in parts %+v, at once %+v", parts, whole)
+		}
+		if again := ledger.Fold(events[:at]); !reflect.DeepEqual(before, again) {
+			t.Fatalf("the events of a clone changed what it was made from: %+v, was %+v", before, again)
 		}
 		for id, s := range whole.Services {
 			if s.Contract == "" && s.Attestation != contracts.SelfAttested {
