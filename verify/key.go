@@ -5,12 +5,12 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
 
 	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // Key is a public key with the places in the logs where it was in use. With nil Intervals it is good in every log at every index; otherwise only in the logs that they name, by origin.
@@ -130,7 +130,7 @@ func (k Key) check() error {
 	if len(k.Public) != ed25519.PublicKeySize {
 		return fmt.Errorf("an Ed25519 public key has %d bytes, not %d", ed25519.PublicKeySize, len(k.Public))
 	}
-	if weak(k.Public) {
+	if tlog.Weak(k.Public) {
 		return fmt.Errorf("the public key %x is a point of small order, or not reduced: signatures under it prove nothing", k.Public)
 	}
 	if k.Intervals != nil && len(k.Intervals) == 0 {
@@ -142,28 +142,4 @@ func (k Key) check() error {
 		}
 	}
 	return nil
-}
-
-// The y coordinates, little endian, of the eight points of small order: 0, 1, -1, and the two of order 8.
-var smallOrder = [...]string{
-	"0000000000000000000000000000000000000000000000000000000000000000",
-	"0100000000000000000000000000000000000000000000000000000000000000",
-	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-}
-
-// weak reports whether a public key is of small order, so that its holder can find signatures that verify for many messages, or has a second encoding, so that it has a second id.
-func weak(public ed25519.PublicKey) bool {
-	y := slices.Clone(public)
-	y[31] &= 0x7f // the sign of x
-	if slices.Contains(smallOrder[:], hex.EncodeToString(y)) {
-		return true
-	}
-	// p = 2^255 - 19 is ed ff .. ff 7f: y >= p.
-	unreduced := y[0] >= 0xed && y[31] == 0x7f
-	for _, b := range y[1:31] {
-		unreduced = unreduced && b == 0xff
-	}
-	return unreduced
 }

@@ -99,8 +99,8 @@ func judgeKey(key Key, s Statement, trust Trust) Verdict {
 	fail := func(at, reason, want, got string) Verdict {
 		return Verdict{LayerSignature, Fail, reason, at, want, got}
 	}
-	if !trust.hasLog(s.Log) {
-		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.Logs), s.Log)
+	if _, ok := trust.log(s.Log); !ok {
+		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.origins()), s.Log)
 	}
 	if key.Intervals == nil {
 		return Verdict{Layer: LayerSignature, Status: Pass}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // TrustV1 is the schema of a trust file.
@@ -22,11 +23,17 @@ type Trust struct {
 	Issuer string
 	Logs   []Log
 	Keys   Keys
+	// Approvers are the keys under which approvals of bundles are accepted. Where there are none, approvals are not checked, and the verdict says so.
+	Approvers Keys
+	// Policy says whose cosignatures are required, in the text of C2SP tlog-policy; "" for nobody's.
+	Policy string
 }
 
 // Log is a log whose entries are accepted.
 type Log struct {
 	Origin string `json:"origin"`
+	// Key signs the log's checkpoints: a vkey line of C2SP signed-note, whose name is the origin; "" where there are none, as of decisions that were made without a server.
+	Key string `json:"key,omitempty"`
 }
 
 // trustFile is trust.json: a JWK Set with who and where around it.
@@ -35,6 +42,9 @@ type trustFile struct {
 	Issuer string `json:"issuer"`
 	Logs   []Log  `json:"logs"`
 	Keys   []jwk  `json:"keys"`
+
+	Approvers []jwk  `json:"approvers,omitempty"`
+	Policy    string `json:"policy,omitempty"`
 }
 
 // Encode writes trust.json, indented, keys in order of id and logs of origin.
@@ -43,7 +53,11 @@ func (t Trust) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := trustFile{TrustV1, t.Issuer, slices.Clone(t.Logs), keys}
+	approvers, err := t.Approvers.encode()
+	if err != nil {
+		return nil, fmt.Errorf("approvers: %w", err)
+	}
+	file := trustFile{Schema: TrustV1, Issuer: t.Issuer, Logs: slices.Clone(t.Logs), Keys: keys, Approvers: approvers, Policy: t.Policy}
 	slices.SortFunc(file.Logs, func(a, b Log) int { return cmp.Compare(a.Origin, b.Origin) })
 	if err := file.check(); err != nil {
 		return nil, err
@@ -76,7 +90,11 @@ func ParseTrust(text []byte) (Trust, error) {
 	if err != nil {
 		return Trust{}, fmt.Errorf("trust file: %w", err)
 	}
-	return Trust{file.Issuer, file.Logs, keys}, nil
+	approvers, err := decodeKeys(file.Approvers)
+	if err != nil {
+		return Trust{}, fmt.Errorf("trust file: approvers: %w", err)
+	}
+	return Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}, nil
 }
 
 func (f trustFile) check() error {
@@ -92,11 +110,46 @@ func (f trustFile) check() error {
 	if err := ascending(f.Logs, func(l Log) string { return l.Origin }); err != nil {
 		return fmt.Errorf("logs: %w", err)
 	}
+	for _, log := range f.Logs {
+		if _, err := log.key(); err != nil {
+			return fmt.Errorf("logs: %s: %w", log.Origin, err)
+		}
+	}
+	if f.Policy != "" {
+		if _, err := tlog.ParsePolicy([]byte(f.Policy)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (t Trust) hasLog(origin string) bool {
-	return slices.Contains(t.Logs, Log{origin})
+// key is the zero key where the log has none.
+func (l Log) key() (tlog.Key, error) {
+	if l.Key == "" {
+		return tlog.Key{}, nil
+	}
+	key, err := tlog.ParseKey(l.Key)
+	if err == nil && (key.Name != l.Origin || key.Algorithm != tlog.Ed25519) {
+		err = errors.New("the key of a log is an Ed25519 key whose name is its origin")
+	}
+	return key, err
+}
+
+// log finds an accepted log.
+func (t Trust) log(origin string) (Log, bool) {
+	i := slices.IndexFunc(t.Logs, func(l Log) bool { return l.Origin == origin })
+	if i < 0 {
+		return Log{}, false
+	}
+	return t.Logs[i], true
+}
+
+func (t Trust) origins() []string {
+	origins := make([]string, len(t.Logs))
+	for i, log := range t.Logs {
+		origins[i] = log.Origin
+	}
+	return origins
 }
 
 // ascending reports whether the keys of list strictly ascend.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 func exampleTrust(t testing.TB) verify.Trust {
@@ -36,6 +37,36 @@ func TestTrustGolden(t *testing.T) {
 	}
 	if _, ok := back.Keys.Find("x"); ok {
 		t.Error("found a key that is not there")
+	}
+}
+
+// The key of a log, the keys of approvers and the policy of witnesses come back as they were written; what is none of these is refused.
+func TestTrustOfALog(t *testing.T) {
+	trust := exampleTrust(t)
+	key := must(tlog.NewKey("caio.example.com/a", tlog.Ed25519, signer(t, 3).Public()))(t)
+	trust.Logs[1].Key = key.String()
+	trust.Approvers = verify.Keys{{Public: signer(t, 4).Public()}}
+	witness := must(tlog.NewKey("witness.example.com", tlog.CosignatureV1, signer(t, 5).Public()))(t)
+	trust.Policy = "log " + key.String() + "\nwitness w " + witness.String() + "\nquorum w\n"
+	text := must(trust.Encode())(t)
+	back := must(verify.ParseTrust(text))(t)
+	if again := must(back.Encode())(t); !bytes.Equal(again, text) || back.Logs[0].Key != key.String() || len(back.Approvers) != 1 || back.Policy != trust.Policy {
+		t.Errorf("%s\n%+v", again, back)
+	}
+	for name, change := range map[string]func(*verify.Trust){
+		"the key of another log":      func(t *verify.Trust) { t.Logs[0].Key = key.String() },
+		"a witness's key":             func(v *verify.Trust) { v.Logs[1].Key = witness.String() },
+		"no key":                      func(t *verify.Trust) { t.Logs[1].Key = "x" },
+		"a policy that is none":       func(t *verify.Trust) { t.Policy = "quorum w\n" },
+		"an approver twice":           func(t *verify.Trust) { t.Approvers = append(t.Approvers, t.Approvers[0]) },
+		"an approver without his key": func(t *verify.Trust) { t.Approvers = verify.Keys{{}} },
+	} {
+		changed := trust
+		changed.Logs = slices.Clone(trust.Logs)
+		change(&changed)
+		if _, err := changed.Encode(); err == nil {
+			t.Errorf("%s was written", name)
+		}
 	}
 }
 
