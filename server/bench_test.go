@@ -124,7 +124,7 @@ func busy(b *testing.B, services, matching, rules int) (client *http.Client, add
 		b.Fatal(err)
 	}
 	s, err := server.New(context.Background(), server.Config{
-		Store: store, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
+		Store: store, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
 		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
 	})
 	if err != nil {

@@ -5,6 +5,7 @@
 package server
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -41,6 +42,10 @@ type Config struct {
 	Signer *verify.Signer
 	// Outgoing is the signer before, needed once after a change of key: it signs the entry that hands over.
 	Outgoing *verify.Signer
+	// LogSigner is required: an Ed25519 key that signs the checkpoints of the logs, and nothing else.
+	LogSigner crypto.Signer
+	// CheckpointDir is a folder, apart from the store, that keeps the latest checkpoint of every log; a start holds the logs to them. Nowhere when empty.
+	CheckpointDir string
 	// Issuer is the name of the installation in its documents, "caio" when empty.
 	Issuer string
 
@@ -119,7 +124,7 @@ func (l Limits) filled() Limits {
 
 // filled checks what can be checked without opening anything, and fills in the defaults.
 func (c Config) filled() (Config, error) {
-	for name, missing := range map[string]bool{"Store": c.Store == nil, "Subjects": c.Subjects == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil} {
+	for name, missing := range map[string]bool{"Store": c.Store == nil, "Subjects": c.Subjects == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil, "LogSigner": c.LogSigner == nil} {
 		if missing {
 			return c, fmt.Errorf("server: Config.%s is required", name)
 		}

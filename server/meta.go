@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
@@ -138,14 +139,14 @@ func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {
 	return keys, nil
 }
 
-// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, the origin of one tenant's log, and the keys.
+// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, one tenant's log with the key of its checkpoints, and the keys.
 func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error) {
 	log, err := s.ledger.Reader.Log(ctx, tenant)
 	if err != nil {
 		return verify.Trust{}, err
 	}
 	keys, err := s.publicKeys(ctx)
-	return verify.Trust{Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin}}, Keys: keys}, err
+	return verify.Trust{Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin, Key: ledger.VKey(log.Origin, s.logKey())}}, Keys: keys}, err
 }
 
 // getTrust is the trust file of the caller's tenant (spec/proof.md, "The statement and the signature").

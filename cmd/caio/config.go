@@ -27,6 +27,7 @@ type config struct {
 	DiagnosticAddr string                                `json:"diagnostic_addr,omitempty" jsonschema_description:"where metrics are served without a token; nowhere when empty"`
 	Store          string                                `json:"store,omitempty" jsonschema_description:"sqlite:FILE"`
 	Subjects       string                                `json:"subjects,omitempty" jsonschema_description:"sqlite:FILE of the keys of the people whom content is about; beside the store when empty, as caio-subjects.db beside caio.db"`
+	CheckpointDir  string                                `json:"checkpoint_dir,omitempty" jsonschema_description:"folder of the latest checkpoint of every log, to which a start holds the store; beside the store when empty, as caio-checkpoints beside caio.db; best on another disk, and not among what is restored with the store"`
 	Keys           string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
 	Issuer         string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
 	Installation   string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
@@ -222,6 +223,19 @@ func (c config) subjects(store string) string {
 	}
 	extension := filepath.Ext(store)
 	return "sqlite:" + strings.TrimSuffix(store, extension) + "-subjects" + extension
+}
+
+// checkpoints is the folder of the latest checkpoints, made at the first start.
+func (c config) checkpoints() (string, error) {
+	folder := c.CheckpointDir
+	if folder == "" {
+		file, err := storeFile(c.Store)
+		if err != nil {
+			return "", err
+		}
+		folder = strings.TrimSuffix(file, filepath.Ext(file)) + "-checkpoints"
+	}
+	return folder, os.MkdirAll(folder, 0o755)
 }
 
 func (c retentionConfig) retention() server.Retention {

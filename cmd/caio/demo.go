@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -69,6 +70,7 @@ type demonstration struct {
 	clock          time.Time
 	random         io.Reader
 	signer         *verify.Signer
+	logKey         ed25519.PrivateKey
 	development    *auth.Development
 	app, approver  *options // clients
 	store          *sqlite.Store
@@ -91,6 +93,8 @@ func newDemonstration(o *options, cmd *cobra.Command, dir string) (*demonstratio
 	if d.signer, err = verify.NewSigner(ed25519.NewKeyFromSeed(demoSeed[:])); err != nil {
 		return nil, err
 	}
+	logSeed := sha256.Sum256(demoSeed[:])
+	d.logKey = ed25519.NewKeyFromSeed(logSeed[:])
 	if d.development, _, err = auth.OpenDevelopment(filepath.Join(temporary, "keys"), d.random); err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func (d *demonstration) start(ctx context.Context, acme fs.FS) error {
 		return err
 	}
 	d.server, err = server.New(ctx, server.Config{
-		Store: d.store, Subjects: d.subjects, Clock: func() time.Time { return d.clock }, Rand: d.random, Signer: d.signer, Issuer: "caio-demo", Installation: demoTenant,
+		Store: d.store, Subjects: d.subjects, Clock: func() time.Time { return d.clock }, Rand: d.random, Signer: d.signer, LogSigner: d.logKey, Issuer: "caio-demo", Installation: demoTenant,
 		Bundles: bundles, AllowUnsigned: true, Auth: auth.Config{Issuers: []auth.Issuer{d.development.Issuer()}},
 	})
 	if err != nil {

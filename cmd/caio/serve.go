@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -142,7 +143,15 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	var setup server.Config
+	logKey, err := openKey(filepath.Join(c.Keys, "log.pem"))
+	if err != nil {
+		return server.Config{}, err
+	}
+	checkpoints, err := c.checkpoints()
+	if err != nil {
+		return server.Config{}, err
+	}
+	setup := server.Config{LogSigner: logKey, CheckpointDir: checkpoints}
 	if err := o.policyConfig(cmd, c, &setup); err != nil {
 		return server.Config{}, err
 	}
@@ -183,18 +192,24 @@ func (o *options) bundlesInForce(cmd *cobra.Command, c config, keys map[string]r
 	return bundles, nil
 }
 
-// openSigner reads a key, or makes it at the first start.
+// openSigner is the key that signs statements.
 func openSigner(file string) (*verify.Signer, error) {
+	private, err := openKey(file)
+	if err != nil {
+		return nil, err
+	}
+	return verify.NewSigner(private)
+}
+
+// openKey reads a key, or makes it at the first start.
+func openKey(file string) (ed25519.PrivateKey, error) {
 	private, err := verify.ReadKeyFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
 			private, err = verify.GenerateKeyFile(file, rand.Reader)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return verify.NewSigner(private)
+	return private, err
 }
 
 // development is the issuer of development tokens. At the first start it prints one, once.

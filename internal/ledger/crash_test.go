@@ -35,7 +35,7 @@ func appendForever(path string) {
 	if err != nil {
 		panic(err)
 	}
-	l, err := ledger.Open(context.Background(), s, ledger.Options{Random: rand.Reader})
+	l, err := ledger.Open(context.Background(), s, ledger.Options{Random: rand.Reader, Signer: logKey})
 	if err != nil {
 		panic(err)
 	}

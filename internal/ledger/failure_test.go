@@ -214,7 +214,7 @@ func TestOpenChecks(t *testing.T) {
 		if err := s.Commit(context.Background(), spoil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ledger.Open(context.Background(), s, ledger.Options{Random: cryptorand.Reader, Outcomes: []string{"outcome"}}); !errors.Is(err, store.ErrInconsistent) {
+		if _, err := ledger.Open(context.Background(), s, ledger.Options{Random: cryptorand.Reader, Signer: logKey, Outcomes: []string{"outcome"}}); !errors.Is(err, store.ErrInconsistent) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -8,6 +8,7 @@ package ledger
 
 import (
 	"context"
+	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,10 +28,18 @@ var (
 	ErrDiverged = errors.New("ledger: the store was changed by somebody else; stop the other process and restart this one")
 )
 
-// Options of a ledger. Random is required.
+// Options of a ledger. Random and Signer are required.
 type Options struct {
 	// Random is a cryptographic source, for the origins of logs.
 	Random io.Reader
+	// Signer is an Ed25519 key, for checkpoints and nothing else. The name of the key is each log's origin.
+	Signer crypto.Signer
+	// Folder keeps the latest checkpoints outside the store; it exists, and only this ledger writes to it.
+	Folder Folder
+	// Missing, when set, is told of a log with entries of which Folder has no checkpoint: that it is not an older one can't be told then.
+	Missing func(log store.Log)
+	// Planting, when set, is told how far the tree of a log is made that was written before logs had trees.
+	Planting func(log store.Log, done int64)
 	// Observe, when set, is called with the events of each commit, in log order: after they are durable, before [Ledger.Size] covers them and before Append returns. It must be quick and must not append.
 	Observe func(events []store.Event)
 	// Outcomes are the types of the entries that have an attempt beside them; [Open] holds attempts and entries to one another.
@@ -61,20 +70,33 @@ type Ledger struct {
 
 	failed atomic.Pointer[error] // why the last commit failed; nil when it was made
 
-	mu   sync.RWMutex
-	logs map[string]store.Log // what is durable
+	mu          sync.RWMutex
+	logs        map[string]store.Log        // what is durable
+	checkpoints map[string]store.Checkpoint // what is published, by tenant
 
 	// The rest is the writer's alone.
-	doubt  []store.Advance // of a commit that failed: compared with the store before the next
-	broken error           // set once: nothing is written any more
+	notary  notary
+	trees   map[string]*tree  // by tenant
+	pending map[string][]byte // checkpoints that could not be kept outside, by origin
+	doubt   []store.Advance   // of a commit that failed: compared with the store before the next
+	broken  error             // set once: nothing is written any more
 }
 
 // Open checks that the logs of the store are whole, reads their heads and the latest attempts, and starts the writer. The caller closes the ledger, then the store.
 //
-// Errors: store.ErrInconsistent, with the place, where an entry is missing or a row has none; or that of the store.
+// A log whose tree isn't made yet gets one; each is held to its checkpoint in the store, and to the one in the folder.
+//
+// Errors: store.ErrInconsistent, with the place, where an entry is missing or a row has none; *HeadError; or that of the store.
 func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 	if o.Random == nil {
 		return nil, errors.New("ledger: Options.Random is required")
+	}
+	if o.Signer == nil {
+		return nil, errors.New("ledger: Options.Signer is required")
+	}
+	notary, err := newNotary(o.Signer)
+	if err != nil {
+		return nil, err
 	}
 	if o.MaxGroup == 0 {
 		o.MaxGroup = defaultGroup
@@ -93,12 +115,32 @@ func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 	l := &Ledger{
 		Reader: s, store: s, options: o, history: history,
 		queue: make(chan *call, 4*o.MaxGroup), stopped: make(chan struct{}), logs: make(map[string]store.Log, len(logs)),
+		checkpoints: make(map[string]store.Checkpoint, len(logs)), notary: notary, trees: make(map[string]*tree, len(logs)), pending: map[string][]byte{},
 	}
-	for _, log := range logs {
-		l.logs[log.Tenant] = log
+	if err := l.openLogs(ctx, logs); err != nil {
+		return nil, err
 	}
 	go l.write()
 	return l, nil
+}
+
+// openLogs opens every log, and publishes what was committed and not published.
+func (l *Ledger) openLogs(ctx context.Context, logs []store.Log) error {
+	for _, log := range logs {
+		tree, checkpoint, err := l.openLog(ctx, log)
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		l.logs[log.Tenant], l.checkpoints[log.Tenant] = log, checkpoint
+		if log.Was != "" {
+			continue
+		}
+		l.trees[log.Tenant] = tree
+		if err := l.options.Folder.write(log.Origin, checkpoint.Note); err != nil {
+			return fmt.Errorf("ledger: keeping the checkpoint of a log outside the store: %w", err)
+		}
+	}
+	return nil
 }
 
 // Close takes nothing more, writes what is queued, answers it, and returns when the writer is done. A second call does the same.

@@ -13,15 +13,16 @@ type group struct {
 	calls []*call
 	batch store.Batch
 	logs  map[string]int // tenant -> position in batch.Logs
+	trees map[string]*tree
 }
 
 // stage gives indices to the entries of the calls and makes the batch. A call that can't be written is answered here and left out.
 func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
-	g := &group{logs: map[string]int{}}
+	g := &group{logs: map[string]int{}, trees: map[string]*tree{}}
 	for _, c := range calls {
 		err := l.checkAnswers(ctx, c)
 		if err == nil {
-			err = l.openLogs(g, c)
+			err = l.openHeads(g, c)
 		}
 		if err != nil {
 			c.done <- err
@@ -53,8 +54,8 @@ func (l *Ledger) checkAnswers(ctx context.Context, c *call) error {
 	return nil
 }
 
-// openLogs sees to it that the batch has a head for every log that the call writes to.
-func (l *Ledger) openLogs(g *group, c *call) error {
+// openHeads sees to it that the batch has a head for every log that the call writes to.
+func (l *Ledger) openHeads(g *group, c *call) error {
 	tenants := make([]string, 0, len(c.entries)+1)
 	if c.tenant != "" {
 		tenants = append(tenants, c.tenant)
@@ -73,11 +74,39 @@ func (l *Ledger) openLogs(g *group, c *call) error {
 				return err
 			}
 			log = store.Log{Tenant: tenant, Origin: origin}
+		} else if log.Was != "" {
+			return fmt.Errorf("%w: the log %s was given up", ErrInvalid, log.Origin)
 		} else if c.tenant != "" {
 			continue // somebody else has made it in the meantime
 		}
+		if edge := l.trees[tenant]; edge != nil {
+			g.trees[tenant] = edge.clone()
+		} else {
+			g.trees[tenant] = &tree{tenant: tenant}
+		}
 		g.logs[tenant] = len(g.batch.Logs)
 		g.batch.Logs = append(g.batch.Logs, store.Advance{Tenant: tenant, Origin: log.Origin, From: log.Size, To: log.Size, New: !known})
+	}
+	return nil
+}
+
+// grow appends the entries to the trees, and adds tiles and signed checkpoints to the batch.
+func (l *Ledger) grow(g *group) error {
+	for i := range g.batch.Entries {
+		e := &g.batch.Entries[i]
+		if err := g.trees[e.Tenant].append(e.Leaf); err != nil {
+			return err
+		}
+	}
+	for i := range g.batch.Logs {
+		head := &g.batch.Logs[i]
+		tree := g.trees[head.Tenant]
+		checkpoint, err := l.notary.sign(head.Origin, tree)
+		if err != nil {
+			return err
+		}
+		g.batch.Tiles = append(g.batch.Tiles, tree.tiles()...)
+		g.batch.Checkpoints = append(g.batch.Checkpoints, checkpoint)
 	}
 	return nil
 }

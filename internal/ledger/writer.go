@@ -54,9 +54,18 @@ func (l *Ledger) writeGroup(calls []*call) {
 		return
 	}
 	g := l.stage(ctx, calls)
-	if len(g.calls) > 0 {
-		l.commit(ctx, g)
+	if len(g.calls) == 0 {
+		return
 	}
+	if err := l.grow(g); err != nil {
+		err = fmt.Errorf("ledger: nothing was appended: %w", err)
+		l.failed.Store(&err)
+		for _, c := range g.calls {
+			c.done <- err
+		}
+		return
+	}
+	l.commit(ctx, g)
 }
 
 // commit writes the group. Where one of its calls writes something that exists, they are written one by one, so that it fails alone.
@@ -64,7 +73,6 @@ func (l *Ledger) commit(ctx context.Context, g *group) {
 	err := l.store.Commit(ctx, &g.batch)
 	switch {
 	case err == nil:
-		l.failed.Store(nil)
 		l.publish(g)
 	case errors.Is(err, store.ErrExists) && len(g.calls) > 1:
 		for _, c := range g.calls {
@@ -105,15 +113,29 @@ func (l *Ledger) ready(ctx context.Context) error {
 	return nil
 }
 
-// publish moves what memory holds to what is now durable.
+// publish moves what memory holds to what is now durable, and lets others see the checkpoints. What is committed is in the log even if its checkpoint can't be kept outside; that is told by [Ledger.Writable], and tried again with every commit.
 func (l *Ledger) publish(g *group) {
+	l.failed.Store(nil)
+	for i, a := range g.batch.Logs {
+		l.trees[a.Tenant] = g.trees[a.Tenant]
+		l.pending[a.Origin] = g.batch.Checkpoints[i].Note
+	}
+	for origin, text := range l.pending {
+		if err := l.options.Folder.write(origin, text); err != nil {
+			err = fmt.Errorf("ledger: keeping a checkpoint outside the store: %w", err)
+			l.failed.Store(&err)
+			continue
+		}
+		delete(l.pending, origin)
+	}
 	l.history.add(g.batch.Attempts)
 	if l.options.Observe != nil && len(g.batch.Events) > 0 {
 		l.options.Observe(g.batch.Events)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, a := range g.batch.Logs {
+	for i, a := range g.batch.Logs {
 		l.logs[a.Tenant] = store.Log{Tenant: a.Tenant, Origin: a.Origin, Size: a.To}
+		l.checkpoints[a.Tenant] = g.batch.Checkpoints[i]
 	}
 }

@@ -3,10 +3,28 @@ package store
 import "time"
 
 // Log is the head of a tenant's log: its origin, an opaque id, and how many leaves it has. Indices run from 0 to Size-1 without a gap.
+//
+// Of one that was given up, Was is the tenant whose log it was; its Tenant is a name that no token has, and nothing is appended to it.
 type Log struct {
 	Tenant string
 	Origin string
 	Size   int64
+	Was    string
+}
+
+// Tile is a part of a log's tree: the hashes at height 8*Level, from Index*256 on, 32 bytes each, as many as there are by now and at most 256 (C2SP tlog-tiles). A narrower tile is a prefix.
+type Tile struct {
+	Tenant string
+	Level  int
+	Index  int64
+	Hashes []byte
+}
+
+// Checkpoint is what a log last said of itself: a signed note over its size and root.
+type Checkpoint struct {
+	Tenant string
+	Size   int64
+	Note   []byte
 }
 
 // Entry is one leaf of a tenant's log. Leaf is a compact JWS, and Type its `typ`.
@@ -179,7 +197,10 @@ type PublicKey struct {
 
 // Batch is what one transaction writes.
 type Batch struct {
+	GivenUp     []GivenUp // before anything else
 	Logs        []Advance
+	Tiles       []Tile       // each in place of the narrower one
+	Checkpoints []Checkpoint // each in place of the one before
 	Entries     []Entry
 	Decisions   []NewDecision
 	Events      []Event
@@ -200,6 +221,12 @@ type Advance struct {
 	Origin   string
 	From, To int64
 	New      bool
+}
+
+// GivenUp puts a tenant's log aside, with everything that stands in it, under the name As, so that the batch can make a New one for the tenant. API keys and what the tenant lets others see stay with it.
+type GivenUp struct {
+	Tenant string
+	As     string
 }
 
 // Sealed is the disclosures of a decision, and whom they are about.

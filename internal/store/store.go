@@ -38,6 +38,8 @@ type Store interface {
 	// Commit writes the whole batch in one transaction. It MUST NOT return nil before the batch is durable: on the disk, synced, so that it survives a loss of power. When it returns an error, nothing of the batch is visible,
 	// unless the connection was lost while committing: the caller compares the heads before it goes on. An empty batch changes nothing that can be read, but is written all the same, so that it shows whether the store can be.
 	//
+	// A log that the batch gives up keeps its entries, decisions, events, tiles and whatever else names it, under its new name; where the tenant has none, the error is ErrConflict.
+	//
 	// Each log of the batch MUST be advanced by compare-and-set: where its size isn't From, or a New one exists, the error is ErrConflict. A decision, entry, answer or key that is there already is ErrExists.
 	Commit(ctx context.Context, b *Batch) error
 
@@ -54,6 +56,10 @@ type Reader interface {
 	Log(ctx context.Context, tenant string) (Log, error)
 	// Entries returns up to limit entries of the tenant's log, in order of index, from the index `from` on; none beyond the end.
 	Entries(ctx context.Context, tenant string, from int64, limit int) ([]Entry, error)
+	// Tile returns a tile of the tenant's log as wide as it is by now, or ErrNotFound.
+	Tile(ctx context.Context, tenant string, level int, index int64) (Tile, error)
+	// LastCheckpoint is the tenant's latest, or ErrNotFound.
+	LastCheckpoint(ctx context.Context, tenant string) (Checkpoint, error)
 	// EntriesOf returns all entries of the types, in order of index; never those that state decisions, which are too many. It MUST NOT read the whole log.
 	EntriesOf(ctx context.Context, tenant string, types ...string) ([]Entry, error)
 	// LatestOf returns up to limit entries of one type, which is not that of decisions, whose index is below `before`, the latest first. It MUST NOT read more than that.

@@ -86,6 +86,9 @@ func (w *writer) begin(ctx context.Context) error {
 
 // write writes the rows, those first to which others refer.
 func (w *writer) write(ctx context.Context, b *store.Batch) error {
+	if err := w.giveUp(ctx, b); err != nil {
+		return err
+	}
 	for i := range b.Logs {
 		if err := w.advance(ctx, &b.Logs[i]); err != nil {
 			return err
@@ -96,7 +99,7 @@ func (w *writer) write(ctx context.Context, b *store.Batch) error {
 		_, err := w.exec(ctx, "PRAGMA user_version = 1")
 		return err
 	}
-	steps := []func(context.Context, *store.Batch) error{w.entries, w.decisions, w.sealed, w.events, w.blobs, w.grants, w.attempts, w.answers, w.apiKeys, w.signingKeys, w.erasures}
+	steps := []func(context.Context, *store.Batch) error{w.entries, w.tree, w.decisions, w.sealed, w.events, w.blobs, w.grants, w.attempts, w.answers, w.apiKeys, w.signingKeys, w.erasures}
 	for _, step := range steps {
 		if err := step(ctx, b); err != nil {
 			return err

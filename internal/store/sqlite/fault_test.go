@@ -84,6 +84,8 @@ func batch(from int64) *store.Batch {
 		Answers:     []store.Answer{{Tenant: "a", Key: id, Call: "c", Request: "r", Index: from}},
 		APIKeys:     []store.APIKey{{Tenant: "a", ID: id, Hash: [32]byte{byte(from)}, Created: at}, {Tenant: "a", ID: id, Revoked: at}},
 		SigningKeys: []store.SigningKey{{Tenant: "a", KID: id, JWK: []byte("jwk"), First: from}},
+		Tiles:       []store.Tile{{Tenant: "a", Level: 0, Index: from, Hashes: make([]byte, 32)}},
+		Checkpoints: []store.Checkpoint{{Tenant: "a", Size: from + 3, Note: []byte("note")}},
 	}
 	for i := range int64(3) {
 		b.Entries = append(b.Entries, store.Entry{Tenant: "a", Index: from + i, Type: "typ", Leaf: []byte("leaf")})
@@ -91,7 +93,7 @@ func batch(from int64) *store.Batch {
 	return b
 }
 
-var tables = []string{"logs", "entries", "decisions", "violations", "disclosures", "events", "blobs", "grants", "attempts", "answers", "api_keys", "signing_keys"}
+var tables = []string{"logs", "entries", "decisions", "violations", "disclosures", "events", "blobs", "grants", "attempts", "answers", "api_keys", "signing_keys", "tiles", "checkpoints"}
 
 // rows counts the rows of every table.
 func rows(t *testing.T, s *Store) string {

@@ -38,16 +38,18 @@ func one[T any](ctx context.Context, db *sql.DB, scan func(row *sql.Rows, v *T) 
 	return values[0], nil
 }
 
-func scanLog(row *sql.Rows, v *store.Log) error { return row.Scan(&v.Tenant, &v.Origin, &v.Size) }
+func scanLog(row *sql.Rows, v *store.Log) error {
+	return row.Scan(&v.Tenant, &v.Origin, &v.Size, &v.Was)
+}
 
 // Logs implements [store.Reader].
 func (s *Store) Logs(ctx context.Context) ([]store.Log, error) {
-	return list(ctx, s.reads, scanLog, "SELECT tenant, origin, size FROM logs ORDER BY tenant")
+	return list(ctx, s.reads, scanLog, "SELECT tenant, origin, size, was FROM logs ORDER BY tenant")
 }
 
 // Log implements [store.Reader].
 func (s *Store) Log(ctx context.Context, tenant string) (store.Log, error) {
-	return one(ctx, s.reads, scanLog, "SELECT tenant, origin, size FROM logs WHERE tenant = ?", tenant)
+	return one(ctx, s.reads, scanLog, "SELECT tenant, origin, size, was FROM logs WHERE tenant = ?", tenant)
 }
 
 // Entries implements [store.Reader].

@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -32,6 +33,8 @@ func Run(t *testing.T, open Opener) {
 		{"Keys", testKeys},
 		{"Grants", testGrants},
 		{"BlobsAgain", testBlobsAgain},
+		{"TilesGrow", testTilesGrow},
+		{"GivenUp", testGivenUp},
 		{"EntriesPage", testEntriesPage},
 		{"EntriesOf", testEntriesOf},
 		{"LatestOf", testLatestOf},
@@ -115,6 +118,8 @@ func everything(tenant string) *store.Batch {
 			{Tenant: tenant, KID: "kid", JWK: []byte("jwk"), First: 0}, {Tenant: tenant, KID: "old", JWK: []byte("old jwk"), First: 1, Last: &last},
 		},
 	}
+	b.Tiles = []store.Tile{{Tenant: tenant, Level: 0, Index: 0, Hashes: bytes.Repeat([]byte(tenant+"-"), 80)}, {Tenant: tenant, Level: 1, Index: 3, Hashes: bytes.Repeat([]byte{7}, 8192)}}
+	b.Checkpoints = []store.Checkpoint{{Tenant: tenant, Size: 5, Note: []byte("note of " + tenant)}}
 	for i := range int64(5) {
 		b.Entries = append(b.Entries, store.Entry{Tenant: tenant, Index: i, Type: "typ", Leaf: fmt.Appendf(nil, "leaf %d of %s", i, tenant)})
 	}
@@ -135,6 +140,12 @@ func contents(s store.Reader, tenant string) map[string]any {
 	put("log", log, err)
 	entries, err := s.Entries(ctx, tenant, 0, 100)
 	put("entries", entries, err)
+	tile, err := s.Tile(ctx, tenant, 0, 0)
+	put("tile", tile, err)
+	tile, err = s.Tile(ctx, tenant, 1, 3)
+	put("full tile", tile, err)
+	checkpoint, err := s.LastCheckpoint(ctx, tenant)
+	put("checkpoint", checkpoint, err)
 	decision, err := s.Decision(ctx, tenant, id)
 	put("decision", decision, err)
 	document, err := s.Document(ctx, tenant, id)
@@ -177,7 +188,7 @@ func want(tenant string) map[string]any {
 	b := everything(tenant)
 	decisions := store.Page{Decisions: []store.Decision{b.Decisions[0].Decision}}
 	return map[string]any{
-		"log": store.Log{Tenant: tenant, Origin: "origin of " + tenant, Size: 5}, "entries": b.Entries,
+		"log": store.Log{Tenant: tenant, Origin: "origin of " + tenant, Size: 5}, "entries": b.Entries, "tile": b.Tiles[0], "full tile": b.Tiles[1], "checkpoint": b.Checkpoints[0],
 		"decision": b.Decisions[0].Decision, "document": "document of " + tenant, "statement": "leaf 0 of " + tenant, "disclosures": "disclosures of " + tenant,
 		"search": decisions, "search by constraint": decisions, "search by subject": decisions, "subjects": b.Decisions[0].Subjects, "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
 		"attempts": b.Attempts, "recent": b.Attempts, "answer": b.Answers[0], "API keys": b.APIKeys, "signing keys": b.SigningKeys,
