@@ -102,10 +102,10 @@ func judgeKey(key Key, s Statement, trust Trust) Verdict {
 	if _, ok := trust.log(s.Log); !ok {
 		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.origins()), s.Log)
 	}
-	if key.Intervals == nil {
-		return Verdict{Layer: LayerSignature, Status: Pass}
+	if from, revoked := trust.Revoked(key.ID(), s.Log); revoked && s.Base >= from {
+		return fail("/base", "the root has revoked the key, from an index on that is not above the one that the statement claims at least", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
 	}
-	in, ok := key.Intervals[s.Log]
+	in, ok := trust.Used(key, s.Log)
 	if !ok {
 		return fail("/log", "the key was never in use in the log that the statement claims", "", s.Log)
 	}

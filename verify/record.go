@@ -115,6 +115,8 @@ const (
 )
 
 // KeyRecord is of typ [TypKey]; Kind is activated, retired or succeeds, and the key that it names by KID is the one let in, retired, or succeeded.
+//
+// The offline root, too, can let a key in. What it signs names no tenant, and its Base is the least index at which it holds.
 type KeyRecord struct {
 	RecordHead
 	Kind string `json:"kind"`

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"cmp"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ type Trust struct {
 	Approvers Keys
 	// Policy says whose cosignatures are required, in the text of C2SP tlog-policy; "" for nobody's.
 	Policy string
+	// Root is the public key of the offline root, which lets keys in and revokes them; nil where none is pinned.
+	Root ed25519.PublicKey
+	// Revocations are what the root has revoked.
+	Revocations []Revocation
 }
 
 // Log is a log whose entries are accepted.
@@ -45,6 +50,9 @@ type trustFile struct {
 
 	Approvers []jwk  `json:"approvers,omitempty"`
 	Policy    string `json:"policy,omitempty"`
+
+	Root        []jwk    `json:"root,omitempty"`        // one at most
+	Revocations []string `json:"revocations,omitempty"` // compact JWS, sorted
 }
 
 // Encode writes trust.json, indented, keys in order of id and logs of origin.
@@ -58,6 +66,13 @@ func (t Trust) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("approvers: %w", err)
 	}
 	file := trustFile{Schema: TrustV1, Issuer: t.Issuer, Logs: slices.Clone(t.Logs), Keys: keys, Approvers: approvers, Policy: t.Policy}
+	if file.Root, err = rootKeys(t.Root).encode(); err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	for _, r := range t.Revocations {
+		file.Revocations = append(file.Revocations, r.JWS)
+	}
+	slices.Sort(file.Revocations)
 	slices.SortFunc(file.Logs, func(a, b Log) int { return cmp.Compare(a.Origin, b.Origin) })
 	if err := file.check(); err != nil {
 		return nil, err
@@ -94,7 +109,11 @@ func ParseTrust(text []byte) (Trust, error) {
 	if err != nil {
 		return Trust{}, fmt.Errorf("trust file: approvers: %w", err)
 	}
-	return Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}, nil
+	trust := Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}
+	if trust.Root, trust.Revocations, err = file.revocations(); err != nil {
+		return Trust{}, fmt.Errorf("trust file: %w", err)
+	}
+	return trust, nil
 }
 
 func (f trustFile) check() error {
@@ -115,12 +134,69 @@ func (f trustFile) check() error {
 			return fmt.Errorf("logs: %s: %w", log.Origin, err)
 		}
 	}
+	if _, _, err := f.revocations(); err != nil {
+		return err
+	}
 	if f.Policy != "" {
 		if _, err := tlog.ParsePolicy([]byte(f.Policy)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// revocations are the root, and what it signed.
+func (f trustFile) revocations() (ed25519.PublicKey, []Revocation, error) {
+	root, err := decodeKeys(f.Root)
+	if err != nil {
+		return nil, nil, fmt.Errorf("root: %w", err)
+	}
+	if len(root) > 1 || len(root) == 1 && root[0].Intervals != nil {
+		return nil, nil, errors.New("there is one root, and it has no intervals")
+	}
+	if len(root) == 0 {
+		if len(f.Revocations) > 0 {
+			return nil, nil, errors.New("revocations, and no root that could have signed them")
+		}
+		return nil, nil, nil
+	}
+	if err := ascending(f.Revocations, func(text string) string { return text }); err != nil {
+		return nil, nil, fmt.Errorf("revocations: %w", err)
+	}
+	var revocations []Revocation
+	for i, text := range f.Revocations {
+		r, err := ParseRevocation(root[0].Public, text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("revocations[%d]: %w", i, err)
+		}
+		revocations = append(revocations, r)
+	}
+	return root[0].Public, revocations, nil
+}
+
+// Revoked is the least index of the log from which on the root has revoked the key.
+func (t Trust) Revoked(kid, log string) (from int64, revoked bool) {
+	for _, r := range t.Revocations {
+		if r.KID == kid && r.Log == log && (!revoked || r.From < from) {
+			from, revoked = r.From, true
+		}
+	}
+	return from, revoked
+}
+
+// Used is the interval of the log in which what the key signed is accepted: that in which it was in use, as far as the root has not revoked it. It is false where there is none.
+func (t Trust) Used(key Key, log string) (Interval, bool) {
+	used, ok := Interval{}, true
+	if key.Intervals != nil {
+		used, ok = key.Intervals[log]
+	}
+	from, revoked := t.Revoked(key.ID(), log)
+	if !ok || !revoked || used.NotAfter != nil && *used.NotAfter < from {
+		return used, ok
+	}
+	last := from - 1
+	used.NotAfter = &last
+	return used, used.NotBefore <= last
 }
 
 // key is the zero key where the log has none.
