@@ -40,6 +40,13 @@ func name(value string) string {
 	return ""
 }
 
+func subjectName(value string) string {
+	if value == "" || len(value) > 256 {
+		return "expected 1 to 256 bytes"
+	}
+	return ""
+}
+
 func reason(value string) string {
 	if strings.TrimSpace(value) == "" || len(value) > maxReason {
 		return fmt.Sprintf("say why, in 1 to %d bytes: it stands in the log", maxReason)
@@ -88,6 +95,7 @@ var parameters = map[string]parameter{
 	"service":     {"Decisions for this service.", text, name},
 	"outcome":     {"Decisions of this outcome.", map[string]any{"type": "string", "enum": []string{verify.Routed, verify.Denied}}, choice(verify.Routed, verify.Denied)},
 	"constraint":  {"Decisions in which a candidate violated this predicate or constraint.", text, name},
+	"subject":     {"Decisions that this person takes part in, as who asked or as whom the data are about; none of before an erasure of the person's.", text, subjectName},
 	"intent":      {"Decisions on this type of intent.", text, name},
 	"name":        {"The name of a bundle.", text, name},
 	"reason":      {"Why; it stands in the log.", map[string]any{"type": "string", "minLength": 1, "maxLength": maxReason}, reason},

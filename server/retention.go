@@ -1,13 +1,17 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/smarthausgroup/caio/internal/seal"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -54,4 +58,138 @@ func (r Retention) check() error {
 // due is the last month of which everything is older than so many days; false for 0 days.
 func due(now time.Time, days int) (month int64, ok bool) {
 	return seal.MonthOf(now.AddDate(0, 0, -days)) - 1, days > 0
+}
+
+// monthForm is how an entry states a month.
+const monthForm = "2006-01"
+
+// sweepEvery is how often the server looks for what has expired.
+const sweepEvery = time.Hour
+
+// startSweeping sweeps at once and then at intervals, where any class of retention has an end.
+func (s *Server) startSweeping() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var sweeping sync.WaitGroup
+	s.stopSweeping = func() { cancel(); sweeping.Wait() }
+	if !slices.ContainsFunc(slices.Collect(maps.Values(s.config.Retention.Classes)), func(c RetentionClass) bool { return c.ContentDays > 0 }) {
+		return
+	}
+	sweeping.Go(func() {
+		ticker := time.NewTicker(sweepEvery)
+		defer ticker.Stop()
+		for {
+			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.config.Logger.Error("what has expired could not be erased; it is tried again", slog.Any("error", err))
+			}
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// Sweep erases what is older than its class of retention is kept, of every tenant, and states each in its log. The server does it by itself, every hour.
+func (s *Server) Sweep(ctx context.Context) error {
+	for _, t := range s.openTenants() {
+		for _, class := range slices.Sorted(maps.Keys(s.config.Retention.Classes)) {
+			ages := s.config.Retention.Classes[class]
+			if month, ok := due(s.now(), ages.ContentDays); ok {
+				if err := s.expire(ctx, t, class, month, false); err != nil {
+					return err
+				}
+			}
+			if month, ok := due(s.now(), ages.DocumentDays); ok {
+				if err := s.expire(ctx, t, class, month, true); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// expire erases content, and documents where that is said, of a class up to a month.
+func (s *Server) expire(ctx context.Context, t *tenant, class string, month int64, documents bool) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	now := t.keeping.Load()
+	holding, everything := now.holding()
+	if everything {
+		return nil
+	}
+	keep, err := s.keptSubjects(ctx, t, holding)
+	if err != nil {
+		return err
+	}
+	of := store.Erasure{Tenant: t.name, Retention: class, From: now.expiredUntil(class, documents), To: seal.MonthEnd(month), Keep: holding, Documents: documents}
+	rows, err := s.ledger.Erasable(ctx, of)
+	if err != nil {
+		return err
+	}
+	keys, err := s.config.Subjects.Due(ctx, t.name, class, month, keep)
+	if err != nil || rows == 0 && keys == 0 {
+		return err
+	}
+	all := of
+	all.Keep = store.Holding{}
+	left, err := s.ledger.Erasable(ctx, all)
+	if err != nil {
+		return err
+	}
+	a := act{actor: s.config.Issuer, reason: "retention", at: s.now()}
+	r := verify.ErasureRecord{Kind: verify.KindExpired, Retention: class, Through: seal.MonthEnd(month - 1).Format(monthForm), Kept: left - rows, Documents: documents}
+	if _, err := s.eraseEntry(ctx, t, a, r, of); err != nil {
+		return err
+	}
+	return s.config.Subjects.Expire(ctx, t.name, class, month, keep)
+}
+
+// keptSubjects are the subjects, by their opaque ids, whose keys holds need.
+func (s *Server) keptSubjects(ctx context.Context, t *tenant, h store.Holding) (map[string]bool, error) {
+	keep := map[string]bool{}
+	if len(h.Subjects)+len(h.Decisions) == 0 {
+		return keep, nil
+	}
+	subjects, err := s.ledger.Held(ctx, t.name, h)
+	for _, id := range append(subjects, h.Subjects...) {
+		keep[id] = true
+	}
+	return keep, err
+}
+
+// expiredUntil is the moment before which nothing of a class is left to erase: holds kept nothing.
+func (k *keeping) expiredUntil(class string, documents bool) (until time.Time) {
+	for _, e := range k.expired {
+		if month, err := time.Parse(monthForm, e.Through); err == nil && e.Retention == class && e.Kept == 0 && (e.Documents || !documents) {
+			if end := seal.MonthEnd(seal.MonthOf(month)); end.After(until) {
+				until = end
+			}
+		}
+	}
+	return until
+}
+
+// expireAgain destroys keys that entries say have expired, and that are there still, or again.
+func (s *Server) expireAgain(ctx context.Context, t *tenant) error {
+	now := t.keeping.Load()
+	holding, everything := now.holding()
+	if everything {
+		return nil
+	}
+	keep, err := s.keptSubjects(ctx, t, holding)
+	if err != nil {
+		return err
+	}
+	for _, e := range now.expired {
+		month, err := time.Parse(monthForm, e.Through)
+		if err != nil {
+			return t.misplaced(e.index, "an erasure of no month", err)
+		}
+		if err := s.config.Subjects.Expire(ctx, t.name, e.Retention, seal.MonthOf(month), keep); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ func (s *Server) routes() []route {
 	explainers := may(auth.Author, auth.Auditor)
 	registry := may(auth.Author, auth.Auditor, auth.Approver)
 	approvers := may(auth.Approver)
+	keepers := may(auth.Auditor, auth.Approver)
 	operators := may()
 
 	return []route{
@@ -44,6 +45,12 @@ func (s *Server) routes() []route {
 		{get, "/v1/decisions/:id/statement", readers, s.getStatement, op("statement")},
 		{get, "/v1/decisions/:id/evidence", auditors, s.getEvidence, op("evidence")},
 		{post, "/v1/decisions/:id/outcome", deciders, s.postOutcome, op("outcome")},
+
+		{post, "/v1/erasures", approvers, s.postErasure, op("erase")},
+		{get, "/v1/erasures", keepers, s.listErasures, op("erasures")},
+		{put, "/v1/holds/:id", approvers, s.putHold, op("hold")},
+		{del, "/v1/holds/:id", approvers, s.deleteHold, op("release")},
+		{get, "/v1/holds", keepers, s.listHolds, op("holds")},
 
 		{put, "/v1/services/:id", authors, s.putService, op("register")},
 		{post, "/register-service", authors, s.registerService, op("register-post")},

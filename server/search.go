@@ -38,9 +38,20 @@ type DecisionList struct {
 
 func (s *Server) searchDecisions(c *call) error {
 	q := c.query
+	subject := ""
+	if who := q.Get("subject"); who != "" {
+		id, known, err := s.config.Subjects.Find(c.ctx(), c.tenant.name, who)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return c.answer(http.StatusOK, DecisionList{Decisions: []DecisionSummary{}})
+		}
+		subject = id
+	}
 	page, err := s.ledger.Search(c.ctx(), c.tenant.name, store.Query{
 		From: c.instant("from"), To: c.instant("to"), Service: q.Get("service"), Outcome: q.Get("outcome"),
-		Constraint: q.Get("constraint"), Intent: q.Get("intent"), Cursor: q.Get("cursor"), Limit: c.limit(),
+		Constraint: q.Get("constraint"), Intent: q.Get("intent"), Subject: subject, Cursor: q.Get("cursor"), Limit: c.limit(),
 	})
 	if err != nil {
 		return err
@@ -93,11 +104,11 @@ func (s *Server) getDocument(c *call) error {
 	if err != nil {
 		return err
 	}
-	text, err := s.ledger.Document(c.ctx(), c.tenant.name, id)
+	past, err := s.past(c.ctx(), c.tenant, id)
 	if err != nil {
 		return err
 	}
-	return c.Blob(http.StatusOK, verify.MediaType, text)
+	return c.Blob(http.StatusOK, verify.MediaType, past.text)
 }
 
 func (s *Server) getStatement(c *call) error {
@@ -126,10 +137,14 @@ func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) 
 		return nil, err
 	}
 	p := &past{row: row}
-	if p.text, err = s.ledger.Document(ctx, t.name, id); err != nil {
+	if p.statement, err = s.ledger.Statement(ctx, t.name, id); err != nil {
 		return nil, err
 	}
-	if p.statement, err = s.ledger.Statement(ctx, t.name, id); err != nil {
+	p.text, err = s.ledger.Document(ctx, t.name, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return p, s.erasedDocument(ctx, t, row, p.statement)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.document, err = verify.DecodeDocument(p.text)

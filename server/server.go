@@ -48,8 +48,9 @@ type Server struct {
 
 	reporting [64]sync.Mutex // by decision: an outcome is reported once
 
-	shadowing *shadowing
-	tallies   sync.Map // shadowKey -> *tally
+	shadowing    *shadowing
+	stopSweeping func()   // and wait
+	tallies      sync.Map // shadowKey -> *tally
 }
 
 // New opens the ledger, brings every tenant's log up to date with the configuration, and makes the routes. It does not listen yet. The caller ends with [Server.Shutdown], and then closes the store.
@@ -77,14 +78,18 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err := config.sealClear(ctx); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, s.ledgerOptions()); err != nil {
+	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe, Outcomes: outcomeTypes}); err != nil {
 		return nil, err
 	}
 	if err := s.openAll(ctx); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
+	if err := s.eraseUnfinished(ctx); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
 	s.shadowing = newShadowing(s)
 	s.echo = s.router()
+	s.startSweeping()
 	return s, nil
 }
 
@@ -174,6 +179,7 @@ func (s *Server) Shutdown(servers ...*http.Server) error {
 			err = errors.Join(err, fmt.Errorf("server: requests were still in flight after %v: %w", s.config.Limits.Shutdown, failed), server.Close())
 		}
 	}
+	s.stopSweeping()
 	return errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
 }
 

@@ -21,7 +21,9 @@ type tenant struct {
 	name   string
 	origin string
 	now    atomic.Pointer[inForce]
-	fold   *ledger.State // the ledger's writer alone moves it, once the tenant is open
+	// keeping is what was erased, and what is held.
+	keeping atomic.Pointer[keeping]
+	fold    *ledger.State // the ledger's writer alone moves it, once the tenant is open
 }
 
 // inForce is everything that a decision depends on besides the request, the principal, the history and the time, as of one event of the tenant's log. It is immutable.

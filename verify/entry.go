@@ -11,6 +11,8 @@ const (
 	TypSettings    = "caio-settings+jws"    // operational settings
 	TypActivation  = "caio-activation+jws"  // what was done with a bundle: pushed, put in force, taken out, evaluated beside those in force
 	TypShadow      = "caio-shadow+jws"      // a bundle that is not in force would have decided otherwise
+	TypErasure     = "caio-erasure+jws"     // content that can no longer be opened
+	TypHold        = "caio-hold+jws"        // nothing of something is erased, or it may be again
 	TypKey         = "caio-key+jws"         // a signing key came into use, or left it
 	TypAttempt     = "caio-attempt+jws"     // a call of a service, its start or its end
 	TypOutcome     = "caio-outcome+jws"     // what came of it

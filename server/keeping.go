@@ -1,0 +1,216 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/seal"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// keeping is what a tenant's log says of erasures and holds. It is immutable; who changes it holds s.changing.
+type keeping struct {
+	holds   map[string]verify.HoldRecord // those in force, by name
+	since   map[string]int64             // the index of the entry that put each there
+	erased  map[string]erasure           // by the opaque id of the subject
+	expired []erasure                    // by age, in log order
+}
+
+// erasure is an entry that states one.
+type erasure struct {
+	verify.ErasureRecord
+	index int64
+	leaf  []byte
+}
+
+func (k *keeping) clone() *keeping {
+	return &keeping{maps.Clone(k.holds), maps.Clone(k.since), maps.Clone(k.erased), slices.Clone(k.expired)}
+}
+
+// hold moves on by the entry of a hold, and erase by that of an erasure.
+func (k *keeping) hold(r verify.HoldRecord, index int64) {
+	if r.Kind == verify.KindReleased {
+		delete(k.holds, r.Hold)
+		delete(k.since, r.Hold)
+		return
+	}
+	k.holds[r.Hold], k.since[r.Hold] = r, index
+}
+
+func (k *keeping) erase(e erasure) {
+	if e.Kind == verify.KindExpired {
+		k.expired = append(k.expired, e)
+		return
+	}
+	if before, ok := k.erased[e.Subject]; !ok || e.Documents && !before.Documents {
+		k.erased[e.Subject] = e
+	}
+}
+
+// holding is what all holds keep together; everything says that they keep all there is.
+func (k *keeping) holding() (h store.Holding, everything bool) {
+	for _, name := range slices.Sorted(maps.Keys(k.holds)) {
+		hold := k.holds[name]
+		h.Subjects, h.Decisions = append(h.Subjects, hold.Subjects...), append(h.Decisions, hold.Decisions...)
+		everything = everything || hold.Everything
+	}
+	return h, everything
+}
+
+// readKeeping reads the entries of erasures and holds, each held to the key that signed it.
+func (s *Server) readKeeping(ctx context.Context, t *tenant) error {
+	keys, err := s.signingKeys(ctx, t)
+	if err != nil {
+		return err
+	}
+	entries, err := s.ledger.EntriesOf(ctx, t.name, verify.TypErasure, verify.TypHold)
+	if err != nil {
+		return err
+	}
+	now := &keeping{holds: map[string]verify.HoldRecord{}, since: map[string]int64{}, erased: map[string]erasure{}}
+	heads := make([]stated, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.Type == verify.TypHold {
+			var r verify.HoldRecord
+			if err := t.readRecord(e, keys, &r, &r.RecordHead); err != nil {
+				return err
+			}
+			now.hold(r, e.Index)
+			heads[i].RecordHead = r.RecordHead
+			continue
+		}
+		var r verify.ErasureRecord
+		if err := t.readRecord(e, keys, &r, &r.RecordHead); err != nil {
+			return err
+		}
+		now.erase(erasure{r, e.Index, e.Leaf})
+		heads[i].RecordHead = r.RecordHead
+	}
+	t.keeping.Store(now)
+	return t.inOrder(heads, entries)
+}
+
+// readRecord verifies an entry of the tenant's log; head is the one of the record.
+func (t *tenant) readRecord(e *store.Entry, keys verify.Keys, record any, head *verify.RecordHead) error {
+	key, err := verify.Verify(e.Type, e.Leaf, keys, record)
+	if err == nil {
+		err = t.belongs(*head, e.Index, key)
+	}
+	if err != nil {
+		return t.misplaced(e.Index, "the entry does not hold", err)
+	}
+	return nil
+}
+
+// eraseUnfinished does what the logs, or the store of subjects, say was erased and one of the two lacks: an end of the process between the entry and the destruction, or a backup of either that was restored. It comes before anything is served.
+func (s *Server) eraseUnfinished(ctx context.Context) error {
+	done, err := s.config.Subjects.Destroyed(ctx)
+	if err != nil {
+		return err
+	}
+	var due []seal.Destroyed
+	for _, t := range s.openTenants() {
+		now := t.keeping.Load()
+		for _, id := range slices.Sorted(maps.Keys(now.erased)) {
+			due = append(due, seal.Destroyed{Tenant: t.name, Subject: id, Documents: now.erased[id].Documents})
+		}
+		if err := s.eraseAgain(ctx, t, done); err != nil {
+			return err
+		}
+	}
+	if err := s.config.Subjects.Destroy(ctx, due...); err != nil {
+		return err
+	}
+	for _, t := range s.openTenants() {
+		if err := s.expireAgain(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseAgain states in the tenant's log what was erased and what this log, restored from before, does not know of, and erases the documents that came back with it.
+func (s *Server) eraseAgain(ctx context.Context, t *tenant, done []seal.Destroyed) error {
+	for _, d := range done {
+		known, ok := t.keeping.Load().erased[d.Subject]
+		if d.Tenant != t.name || ok && (known.Documents || !d.Documents) {
+			continue
+		}
+		a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup", at: s.now()}
+		if _, err := s.eraseEntry(ctx, t, a, verify.ErasureRecord{Kind: verify.KindErased, Subject: d.Subject, Documents: d.Documents}, store.Erasure{Subject: d.Subject, Documents: d.Documents}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseEntry makes an erasure durable: from then on what it is about can't be read in the store. The keys are destroyed after it. The caller holds s.changing, or nobody else changes anything yet.
+func (s *Server) eraseEntry(ctx context.Context, t *tenant, a act, r verify.ErasureRecord, of store.Erasure) (erasure, error) {
+	r.RecordHead, r.Actor, r.Reason = t.head(s.ledger.Size(t.name), a.at), a.actor, a.reason
+	entry, err := s.entry(t, verify.TypErasure, r)
+	if err != nil {
+		return erasure{}, err
+	}
+	entry.Erasure = &of
+	indices, err := s.ledger.Append(ctx, entry)
+	if err != nil {
+		return erasure{}, notStored(err)
+	}
+	e := erasure{r, indices[0], entry.Leaf}
+	next := t.keeping.Load().clone()
+	next.erase(e)
+	t.keeping.Store(next)
+	return e, nil
+}
+
+// whyGone finds the entry by which the content of a decision, or its document, was erased; false where none says so.
+func (s *Server) whyGone(ctx context.Context, t *tenant, d store.Decision, retention string, document bool) (erasure, bool, error) {
+	now := t.keeping.Load()
+	subjects, err := s.ledger.Subjects(ctx, t.name, d.ID)
+	if err != nil {
+		return erasure{}, false, err
+	}
+	for _, id := range subjects {
+		if e, ok := now.erased[id]; ok && (e.Documents || !document) {
+			return e, true, nil
+		}
+	}
+	for _, e := range now.expired {
+		month, err := time.Parse(monthForm, e.Through)
+		if err == nil && e.Retention == retention && (e.Documents || !document) && seal.MonthOf(d.Time) <= seal.MonthOf(month) {
+			return e, true, nil
+		}
+	}
+	return erasure{}, false, nil
+}
+
+// whyGoneOf is [Server.whyGone] with the class that the decision's statement claims.
+func (s *Server) whyGoneOf(ctx context.Context, t *tenant, d store.Decision, statement []byte, document bool) (erasure, bool, error) {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return erasure{}, false, err
+	}
+	var claims verify.Statement
+	if _, err := verify.Verify(verify.TypDecision, statement, keys, &claims); err != nil {
+		return erasure{}, false, t.misplaced(d.Index, "the statement does not hold", err)
+	}
+	return s.whyGone(ctx, t, d, claims.Retention, document)
+}
+
+// erasedDocument is the problem of a decision whose document is not stored.
+func (s *Server) erasedDocument(ctx context.Context, t *tenant, d store.Decision, statement []byte) error {
+	e, found, err := s.whyGoneOf(ctx, t, d, statement, true)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("server: the document of decision %s is not stored, and no entry says that it was erased: %w", d.ID, store.ErrInconsistent)
+	}
+	return newProblem(http.StatusGone, "erased", fmt.Sprintf("The document of this decision was erased, as entry %d of the log says. Its statement and its evidence without the document are there still.", e.index))
+}
