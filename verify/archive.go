@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // Bounds of an evidence file. Reading one holds its archive in memory once, and the compressed file.
@@ -35,6 +36,10 @@ func maxEntry(name string) (int64, bool) {
 		return MaxDocumentBytes, true
 	case entryStatement:
 		return MaxJWSBytes, true
+	case entryReceipt:
+		return tlog.MaxProofBytes, true
+	case entryEarlier:
+		return MaxEarlierBytes, true
 	case entrySnapshot, entryAttestations, entryDisclosures:
 		return maxListBytes, true
 	case entrySettings:
@@ -45,6 +50,8 @@ func maxEntry(name string) (int64, bool) {
 		return contracts.MaxCanonicalBytes, true
 	case strings.HasPrefix(name, folderBundles):
 		return maxBundleFileBytes, true
+	case strings.HasPrefix(name, folderEntries):
+		return max(tlog.MaxProofBytes, tlog.MaxEntryBytes), true
 	}
 	return 0, false
 }

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/smarthausgroup/caio/verify"
@@ -27,6 +28,6 @@ func BenchmarkCheckFile(b *testing.B) {
 	p := example(b)
 	file := written(b, p.evidence)
 	for b.Loop() {
-		verify.CheckFile(file, p.trust)
+		verify.CheckFile(context.Background(), file, p.trust, verify.Options{})
 	}
 }

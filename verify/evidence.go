@@ -23,21 +23,28 @@ import (
 //
 //	document.json              canonical
 //	statement.jws              compact JWS
+//	receipt.txt                tlog-proof@v1 of the statement; absent where there is no log
+//	earlier.txt                an [Earlier]; absent where nobody cosigned
 //	snapshot.tsv               service TAB contract digest LF, sorted
 //	attestations.json          canonical
 //	settings.json              canonical
 //	disclosures.json           canonical, the texts of the disclosures in order of name
 //	contracts/<digest>.json    canonical, in order of digest; all of the snapshot, or fewer
 //	bundles/<digest>/<path>    in order of digest and path
+//	entries/<index>.jws        in order of index: what put the rest in force, and what came of the decision
+//	entries/<index>.receipt    tlog-proof@v1 of that entry
 type Evidence struct {
 	Document     []byte // canonical bytes, as stored
 	Statement    []byte // compact JWS
+	Receipt      []byte // tlog-proof@v1 of the statement, nil for none
+	Earlier      []byte // text of an [Earlier], nil for none
 	Snapshot     map[string]string
 	Contracts    map[string][]byte // canonical bytes by digest
 	Attestations []AttestationRecord
 	Settings     map[string]any               // values as contracts.Exact makes them
 	Bundles      map[string]map[string][]byte // bytes by bundle digest and path; a path is relative, with slashes
 	Disclosures  []Disclosure                 // those that the reader may see
+	Entries      []LoggedEntry                // in order of index
 }
 
 // AttestationRecord is one entry of the list whose digest a document names: in order of service, of the services of the snapshot whose attestation is not `self`.
@@ -47,10 +54,12 @@ type AttestationRecord struct {
 	Level    contracts.Attestation `json:"level"`
 }
 
-// Names of the entries that every evidence has, in their order.
+// Names of the entries of the archive, in their order. All but receipt and earlier checkpoint are always there.
 const (
 	entryDocument     = "document.json"
 	entryStatement    = "statement.jws"
+	entryReceipt      = "receipt.txt"
+	entryEarlier      = "earlier.txt"
 	entrySnapshot     = "snapshot.tsv"
 	entryAttestations = "attestations.json"
 	entrySettings     = "settings.json"
@@ -58,6 +67,10 @@ const (
 
 	folderContracts = "contracts/"
 	folderBundles   = "bundles/"
+	folderEntries   = "entries/"
+
+	suffixJWS     = ".jws"
+	suffixReceipt = ".receipt"
 )
 
 // SignaturesFile is the one file of a bundle that its digest leaves out.
@@ -129,11 +142,19 @@ func (ev *Evidence) entries() ([]entry, error) {
 	entries := []entry{
 		{entryDocument, ev.Document},
 		{entryStatement, ev.Statement},
+	}
+	if ev.Receipt != nil {
+		entries = append(entries, entry{entryReceipt, ev.Receipt})
+	}
+	if ev.Earlier != nil {
+		entries = append(entries, entry{entryEarlier, ev.Earlier})
+	}
+	entries = append(entries, []entry{
 		{entrySnapshot, SnapshotText(ev.Snapshot)},
 		{entryAttestations, attestations},
 		{entrySettings, settings},
 		{entryDisclosures, disclosures},
-	}
+	}...)
 	for _, digest := range slices.Sorted(maps.Keys(ev.Contracts)) {
 		entries = append(entries, entry{folderContracts + digest + ".json", ev.Contracts[digest]})
 	}
@@ -145,7 +166,7 @@ func (ev *Evidence) entries() ([]entry, error) {
 			entries = append(entries, entry{folderBundles + digest + "/" + path, ev.Bundles[digest][path]})
 		}
 	}
-	return entries, nil
+	return append(entries, ev.files()...), nil
 }
 
 func parseEntries(entries []entry) (*Evidence, error) {
@@ -175,6 +196,12 @@ func (ev *Evidence) parse(e entry) (err error) {
 		return nil
 	case entryStatement:
 		ev.Statement = e.text
+		return nil
+	case entryReceipt:
+		ev.Receipt = e.text
+		return nil
+	case entryEarlier:
+		ev.Earlier = e.text
 		return nil
 	case entrySnapshot:
 		ev.Snapshot, err = parseSnapshot(e.text)
@@ -206,6 +233,9 @@ func (ev *Evidence) parse(e entry) (err error) {
 		}
 		ev.Bundles[digest][path] = e.text
 		return nil
+	}
+	if file, ok := strings.CutPrefix(e.name, folderEntries); ok {
+		return ev.parseLogged(file, e.text)
 	}
 	return errors.New("evidence has no such entry")
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -118,7 +119,7 @@ func TestArchiveHasOneForm(t *testing.T) {
 		archive[i] ^= 1
 		if ev, err := verify.ReadEvidence(packed(archive)); err == nil {
 			changed++
-			if verify.ExitCode(verify.Check(ev, p.trust)) != verify.ExitFailed && bytes.Equal(forReplay(t, ev), forReplay(t, p.evidence)) {
+			if verify.ExitCode(verify.Check(context.Background(), ev, p.trust, verify.Options{})) != verify.ExitFailed && bytes.Equal(forReplay(t, ev), forReplay(t, p.evidence)) {
 				t.Errorf("byte %d: no layer fails", i)
 			}
 		}
@@ -314,7 +315,7 @@ func TestWhatIsSaidOfAFileThatIsNone(t *testing.T) {
 		"all cut off":   {file[:20], "not an evidence file"},
 		"of other kind": {bytes.Repeat([]byte("x"), 100), "not an evidence file"},
 	} {
-		_, verdicts := verify.CheckFile(test.file, verify.Trust{})
+		_, verdicts := verify.CheckFile(context.Background(), test.file, verify.Trust{}, verify.Options{})
 		if v := verdict(t, verdicts, verify.LayerEvidence); v.Reason != test.want {
 			t.Errorf("%s: %+v", name, v)
 		}
@@ -367,6 +368,6 @@ func FuzzReadEvidence(f *testing.F) {
 		if again := unpacked(t, written(t, ev)); !bytes.Equal(again, archive) {
 			t.Fatal("accepted an archive that is written otherwise")
 		}
-		verify.Check(ev, verify.Trust{})
+		verify.Check(context.Background(), ev, verify.Trust{}, verify.Options{})
 	})
 }

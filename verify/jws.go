@@ -31,7 +31,10 @@ type header struct {
 
 const algorithm = "Ed25519"
 
-var encoding = base64.RawURLEncoding
+var (
+	encoding = base64.RawURLEncoding
+	standard = base64.StdEncoding // of signed notes
+)
 
 // signingInput is what is signed. Signer and verifier both make it here and nowhere else: a JWS is accepted if it is, byte for byte, what would have been written.
 func signingInput(typ, kid string, payload []byte) ([]byte, error) {

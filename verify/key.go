@@ -25,6 +25,14 @@ type Interval struct {
 	NotAfter  *int64 `json:"not_after,omitempty"`
 }
 
+// String is "from 3 to 9", or "from 3" while the key is in use.
+func (i Interval) String() string {
+	if i.NotAfter == nil {
+		return fmt.Sprintf("from %d", i.NotBefore)
+	}
+	return fmt.Sprintf("from %d to %d", i.NotBefore, *i.NotAfter)
+}
+
 // ID is the key's id.
 func (k Key) ID() string { return KeyID(k.Public) }
 

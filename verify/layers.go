@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,57 +58,80 @@ func Judge(layer string, err error) Verdict {
 }
 
 // CheckFile reads an evidence file and checks it: the layer `evidence`, and, if that passes, those of [Check]. The evidence is nil where it fails.
-func CheckFile(file []byte, trust Trust) (*Evidence, []Verdict) {
+func CheckFile(ctx context.Context, file []byte, trust Trust, o Options) (*Evidence, []Verdict) {
 	ev, err := readEvidence(file)
 	verdicts := []Verdict{Judge(LayerEvidence, err)}
 	if err != nil {
 		return nil, verdicts
 	}
-	return ev, append(verdicts, Check(ev, trust)...)
+	return ev, append(verdicts, Check(ctx, ev, trust, o)...)
 }
 
 // Check runs the layers signature, document, receipt, witnesses, currency, argmax and outcome. Completeness and replay are for package verify/replay.
-//
-// The log does not exist yet, so what needs a receipt is skipped, and says so.
-func Check(ev *Evidence, trust Trust) []Verdict {
+func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict {
 	var s Statement
-	key, err := Verify(TypDecision, ev.Statement, trust.Keys, &s)
-	signature := Judge(LayerSignature, err)
-	if err == nil {
-		signature = judgeKey(key, s, trust)
+	key, unsigned := Verify(TypDecision, ev.Statement, trust.Keys, &s)
+	policy, err := trust.policy()
+	var at *proved
+	receipt := Verdict{Layer: LayerReceipt, Status: Skipped, Reason: "there is no statement of a trusted key that a receipt could be of"}
+	switch {
+	case err != nil:
+		receipt = Judge(LayerReceipt, err)
+	case unsigned == nil:
+		at, receipt = judgeReceipt(ev, s, trust, policy)
+	}
+	signature := Judge(LayerSignature, unsigned)
+	if unsigned == nil {
+		signature = judgeKey(key, s, trust, at)
 	}
 	d, decoding := DecodeDocument(ev.Document)
-	document := Judge(LayerDocument, decoding)
-	argmax := Verdict{Layer: LayerArgmax, Status: Skipped, Reason: "the document could not be read"}
-	if decoding == nil {
-		argmax = Argmax(d)
-		document = judgeDocument(ev, d, s, err == nil, trust)
+	if decoding != nil {
+		reason := "the document could not be read"
+		return append([]Verdict{signature, Judge(LayerDocument, decoding), receipt, judgeWitnesses(ev, nil, at, policy)},
+			Verdict{Layer: LayerCurrency, Status: Skipped, Reason: reason}, Verdict{Layer: LayerArgmax, Status: Skipped, Reason: reason}, Verdict{Layer: LayerOutcome, Status: Skipped, Reason: reason})
 	}
-	return []Verdict{
-		signature,
-		document,
-		{Layer: LayerReceipt, Status: Skipped, Reason: "the evidence holds no receipt"},
-		{Layer: LayerWitnesses, Status: Skipped, Reason: "unwitnessed: there is no checkpoint that anybody could have cosigned"},
-		{Layer: LayerCurrency, Status: Skipped, Reason: "the evidence holds no receipts of the entries that put snapshot, attestations, settings and bundles in force"},
-		argmax,
-		{Layer: LayerOutcome, Status: Skipped, Reason: "the evidence does not say whether a call was made, or how it went"},
+	verdicts := []Verdict{signature, judgeDocument(ev, d, s, unsigned == nil, trust), receipt, judgeWitnesses(ev, d, at, policy), Argmax(d)}
+	return append(verdicts, judgeLog(ctx, ev, d, at, trust, o)...)
+}
+
+// judgeLog runs the layers currency and outcome, which read what else the log says.
+func judgeLog(ctx context.Context, ev *Evidence, d *Document, at *proved, trust Trust, o Options) []Verdict {
+	var records map[int64]*record
+	var unread error
+	var w *whole
+	if at != nil {
+		records, unread = ev.records(d, at, trust)
+		if o.Log != nil {
+			w = readWhole(ctx, d, at, trust, o)
+		}
 	}
+	return []Verdict{judgeCurrency(d, at, records, unread, trust, w), judgeOutcome(ev, d, at, records, w)}
 }
 
 // judgeKey says whether key was in use, in a log that the auditor knows. Without a receipt the statement's index is not known, only that it is not less than base, the log's size before.
-func judgeKey(key Key, s Statement, trust Trust) Verdict {
+func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 	fail := func(at, reason, want, got string) Verdict {
 		return Verdict{LayerSignature, Fail, reason, at, want, got}
 	}
 	if _, ok := trust.log(s.Log); !ok {
 		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.origins()), s.Log)
 	}
-	if from, revoked := trust.Revoked(key.ID(), s.Log); revoked && s.Base >= from {
+	from, revoked := trust.Revoked(key.ID(), s.Log)
+	if revoked && place != nil && place.index >= from {
+		return fail("", "the root has revoked the key, from an index on that is not above the statement's", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(place.index, 10))
+	}
+	if revoked && s.Base >= from {
 		return fail("/base", "the root has revoked the key, from an index on that is not above the one that the statement claims at least", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
 	}
 	in, ok := trust.Used(key, s.Log)
 	if !ok {
 		return fail("/log", "the key was never in use in the log that the statement claims", "", s.Log)
+	}
+	if place != nil {
+		if place.index < in.NotBefore || in.NotAfter != nil && place.index > *in.NotAfter {
+			return fail("", "the key was not in use at the statement's index", in.String(), strconv.FormatInt(place.index, 10))
+		}
+		return Verdict{Layer: LayerSignature, Status: Pass}
 	}
 	if in.NotAfter != nil && *in.NotAfter < s.Base {
 		return fail("/base", "the key was no longer in use at the index that the statement claims at least", "at most "+strconv.FormatInt(*in.NotAfter, 10), strconv.FormatInt(s.Base, 10))

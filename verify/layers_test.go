@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func verdict(t rapid.TB, verdicts []verify.Verdict, layer string) verify.Verdict
 func TestCheckPassesWhatIsRight(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := randomProof(t)
-		_, verdicts := verify.CheckFile(written(t, p.evidence), p.trust)
+		_, verdicts := verify.CheckFile(context.Background(), written(t, p.evidence), p.trust, verify.Options{})
 		for _, layer := range []string{verify.LayerEvidence, verify.LayerSignature, verify.LayerDocument, verify.LayerArgmax} {
 			if v := verdict(t, verdicts, layer); v.Status != verify.Pass {
 				t.Fatalf("%+v\n%s", v, p.evidence.Document)
@@ -44,7 +45,7 @@ func TestCheckPassesWhatIsRight(t *testing.T) {
 }
 
 func TestCheckFileThatIsNone(t *testing.T) {
-	ev, verdicts := verify.CheckFile([]byte("x"), verify.Trust{})
+	ev, verdicts := verify.CheckFile(context.Background(), []byte("x"), verify.Trust{}, verify.Options{})
 	if v := verdict(t, verdicts, verify.LayerEvidence); ev != nil || v.Status != verify.Fail || verify.ExitCode(verdicts) != verify.ExitFailed {
 		t.Errorf("%+v", verdicts)
 	}
@@ -66,12 +67,12 @@ func TestEveryForgedLeafIsCaught(t *testing.T) {
 	for pointer, text := range mutants(t, honest.evidence.Document) {
 		ev := *honest.evidence
 		ev.Document = text
-		if v := verdict(t, verify.Check(&ev, honest.trust), verify.LayerDocument); v.Status != verify.Fail {
+		if v := verdict(t, verify.Check(context.Background(), &ev, honest.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail {
 			t.Errorf("%s: changed under the old statement: %+v", pointer, v)
 		}
 		for _, by := range []byte{1, 2} {
 			ev.Statement = forgedStatement(t, honest, text, by)
-			verdicts := verify.Check(&ev, honest.trust)
+			verdicts := verify.Check(context.Background(), &ev, honest.trust, verify.Options{})
 			if by == 2 {
 				if v := verdict(t, verdicts, verify.LayerSignature); v.Status != verify.Fail {
 					t.Errorf("%s: signed by a stranger: %+v", pointer, v)
@@ -127,7 +128,7 @@ func TestEveryClaimIsCompared(t *testing.T) {
 		s := honest
 		forge(&s)
 		p.evidence.Statement = must(signer(t, 1).Sign(verify.TypDecision, s))(t)
-		if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != claim {
+		if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != claim {
 			t.Errorf("%s: %+v", claim, v)
 		}
 	}
@@ -146,25 +147,25 @@ func TestEvidenceIsBoundToTheDocument(t *testing.T) {
 	} {
 		p := example(t)
 		change(p.evidence)
-		if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != where {
+		if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != where {
 			t.Errorf("%s: %+v", where, v)
 		}
 	}
 	p := example(t)
 	p.evidence.Contracts[verify.Digest([]byte("{}"))] = []byte("{}")
-	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail {
+	if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail {
 		t.Errorf("a contract beside the snapshot: %+v", v)
 	}
 	p = example(t)
 	p.document.Candidates[2].Contract = p.document.Candidates[3].Contract
 	p.seal(t, 1)
-	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/candidates/2/contract" || v.Want != p.evidence.Snapshot["openai-embed"] {
+	if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/candidates/2/contract" || v.Want != p.evidence.Snapshot["openai-embed"] {
 		t.Errorf("another service's contract: %+v", v)
 	}
 	p = example(t)
 	p.document.Unmatched[0].Service = "nobody"
 	p.seal(t, 1)
-	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/unmatched/0/service" {
+	if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/unmatched/0/service" {
 		t.Errorf("a service from nowhere: %+v", v)
 	}
 }
@@ -188,18 +189,18 @@ func TestSignatureInTheKeysInterval(t *testing.T) {
 	} {
 		p := example(t)
 		p.trust.Keys[0].Intervals = c.intervals
-		if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerSignature); v.Status != c.want || v.Status != verify.Pass && v.Reason == "" {
+		if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerSignature); v.Status != c.want || v.Status != verify.Pass && v.Reason == "" {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
 	p := example(t)
 	p.trust.Logs = []verify.Log{{Origin: "x"}}
-	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerSignature); v.Status != verify.Fail || v.Pointer != "/log" {
+	if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerSignature); v.Status != verify.Fail || v.Pointer != "/log" {
 		t.Errorf("a log that nobody trusts: %+v", v)
 	}
 	p = example(t)
 	p.trust.Issuer = "x"
-	if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/issuer" {
+	if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument); v.Status != verify.Fail || v.Pointer != "/issuer" {
 		t.Errorf("an issuer that nobody trusts: %+v", v)
 	}
 }
@@ -228,7 +229,7 @@ func TestAttestationsAndSignaturesAreHeldToTheDocument(t *testing.T) {
 		test.forge(p)
 		p.document.Attestations.Digest = must(verify.AttestationsDigest(p.evidence.Attestations))(t)
 		p.seal(t, 1)
-		v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerDocument)
+		v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerDocument)
 		if v.Pointer != test.pointer || (v.Status == verify.Pass) != (test.pointer == "") {
 			t.Errorf("%s: %+v", name, v)
 		}
@@ -244,7 +245,7 @@ func TestAnotherKindOfEntryIsNoStatement(t *testing.T) {
 	p := example(t)
 	s := must(verify.NewStatement(p.document, verify.Digest(p.evidence.Document), verify.RetentionStandard))(t)
 	p.evidence.Statement = must(signer(t, 1).Sign(verify.TypFailure, s))(t)
-	verdicts := verify.Check(p.evidence, p.trust)
+	verdicts := verify.Check(context.Background(), p.evidence, p.trust, verify.Options{})
 	if v := verdict(t, verdicts, verify.LayerSignature); v.Status != verify.Fail || !strings.Contains(v.Reason, "typ") {
 		t.Errorf("%+v", v)
 	}

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 func TestReportGolden(t *testing.T) {
 	p := example(t)
 	lines := verify.Sentences(p.evidence, p.document)
-	lines = append(append(lines, "", "What this does not show"), verify.NotShown(p.document, verify.Check(p.evidence, p.trust))...)
+	lines = append(append(lines, "", "What this does not show"), verify.NotShown(p.document, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}))...)
 	golden(t, "report.txt", []byte(strings.Join(lines, "\n")+"\n"))
 }
 

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 
@@ -103,7 +104,7 @@ func TestStatementOfARevokedKey(t *testing.T) {
 		r := revocation(t, c.log, 1, c.from)
 		r.KID = p.trust.Keys[0].ID()
 		p.trust.Revocations = []verify.Revocation{r}
-		if v := verdict(t, verify.Check(p.evidence, p.trust), verify.LayerSignature); v.Status != c.want || v.Status == verify.Fail && (v.Pointer != "/base" || !strings.Contains(v.Reason, "revoked")) {
+		if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerSignature); v.Status != c.want || v.Status == verify.Fail && (v.Pointer != "/base" || !strings.Contains(v.Reason, "revoked")) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}

@@ -220,6 +220,14 @@ func (t Trust) log(origin string) (Log, bool) {
 	return t.Logs[i], true
 }
 
+// policy is that of the trust file, of nobody where it has none.
+func (t Trust) policy() (tlog.Policy, error) {
+	if t.Policy == "" {
+		return tlog.Policy{Quorum: tlog.None}, nil
+	}
+	return tlog.ParsePolicy([]byte(t.Policy))
+}
+
 func (t Trust) origins() []string {
 	origins := make([]string, len(t.Logs))
 	for i, log := range t.Logs {

@@ -24,6 +24,8 @@ type Options struct {
 	VerifyBundle func(*rego.Bundle) (key string, err error)
 	// Timeout bounds the re-evaluation; 0 does not.
 	Timeout time.Duration
+	// Log and Progress are those of the other layers.
+	verify.Options
 }
 
 // Check runs the layers completeness and replay (spec/proof.md, "What a verifier checks"). It trusts nothing of the evidence but what the document names by digest; whether that is the one that was signed is for

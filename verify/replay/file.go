@@ -13,7 +13,7 @@ import (
 //
 // Policies are programs. So nothing is evaluated unless the document is the one that was signed: a stranger can't make an auditor run his.
 func CheckFile(ctx context.Context, file []byte, trust verify.Trust, o Options) (*verify.Evidence, []verify.Verdict) {
-	ev, verdicts := verify.CheckFile(file, trust)
+	ev, verdicts := verify.CheckFile(ctx, file, trust, o.Options)
 	if ev == nil {
 		return nil, verdicts
 	}

@@ -1,0 +1,102 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/smarthausgroup/caio/verify/tlog"
+)
+
+// Options of [Check].
+type Options struct {
+	// Log is a copy of the decision's log, or the log where it is served; nil for none. With it the layer currency looks for what was put in force later than the document says, and for other decisions of the same id.
+	Log tlog.Source
+	// Progress is told how many entries of the log were read. May be nil.
+	Progress func(done, size int64)
+}
+
+// whole is what all of a log says of a decision.
+type whole struct {
+	size                             int64
+	snapshot, attestations, settings Reference        // the last of their kind below base, without digests
+	bundles                          map[string]int64 // in force below base: the index of the entry, by name
+	outcomes                         []int64          // of the decision
+	twins                            []int64          // other statements about a decision of its id
+	broken, unreadable               error            // the log is not what its checkpoint says; it could not be read
+}
+
+// readWhole reads the log, which must hold what the receipt's checkpoint says.
+func readWhole(ctx context.Context, d *Document, at *proved, trust Trust, o Options) *whole {
+	none := Reference{Index: -1}
+	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}}
+	var bad error
+	checked, err := tlog.CheckLog(ctx, o.Log, tlog.Options{
+		Keys: at.keys, Earlier: []tlog.Checkpoint{at.proof.Checkpoint}, Progress: o.Progress,
+		Leaf: func(index int64, leaf []byte) error {
+			if err := w.follow(index, leaf, d, at, trust); err != nil && bad == nil {
+				bad = fmt.Errorf("the log's entry at index %d: %w", index, err)
+			}
+			return nil
+		},
+	})
+	w.size = checked.Checkpoint.Size
+	switch {
+	case errors.Is(err, tlog.ErrLog), errors.Is(err, tlog.ErrMalformed), errors.Is(err, tlog.ErrUntrusted), errors.Is(err, tlog.ErrSignature):
+		w.broken = err
+	case err != nil:
+		w.unreadable = err
+	default:
+		w.broken = bad
+	}
+	return w
+}
+
+// follow takes in an entry. Those that change what is in force below base have to hold.
+func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust Trust) error {
+	typ, err := TypOf(leaf)
+	if err != nil {
+		return err
+	}
+	move := func(r *Reference) { r.Index, r.Revision = index, r.Revision+1 }
+	below := index < d.Base
+	switch {
+	case below && (typ == TypContract || typ == TypGrant):
+		move(&w.snapshot)
+		move(&w.attestations)
+	case below && typ == TypAttestation:
+		move(&w.attestations)
+	case below && typ == TypSettings:
+		move(&w.settings)
+	case below && typ == TypActivation:
+		r, err := readRecord(LoggedEntry{Index: index, JWS: leaf}, trust)
+		if err == nil {
+			err = r.belongs(d)
+		}
+		if err != nil {
+			return err
+		}
+		switch a := r.activation; a.Kind {
+		case KindActivated:
+			w.bundles[a.Bundle] = index
+		case KindDeactivated:
+			delete(w.bundles, a.Bundle)
+		}
+	case typ == TypOutcome && claims(leaf, "decision") == d.DecisionID:
+		w.outcomes = append(w.outcomes, index)
+	case typ == TypDecision && index != at.index && claims(leaf, "id") == d.DecisionID:
+		w.twins = append(w.twins, index)
+	}
+	return nil
+}
+
+// claims is a text that the payload of an entry holds under a key, unverified; "" for none.
+func claims(leaf []byte, key string) string {
+	var payload map[string]json.RawMessage
+	var text string
+	if parts, err := splitJWS(leaf); err != nil || json.Unmarshal(parts[1], &payload) != nil || json.Unmarshal(payload[key], &text) != nil {
+		return ""
+	}
+	return text
+}
