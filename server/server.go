@@ -78,7 +78,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err := config.sealClear(ctx); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, ledger.Options{Random: config.Rand, Observe: s.observe, Outcomes: outcomeTypes}); err != nil {
+	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, s.ledgerOptions()); err != nil {
 		return nil, err
 	}
 	if err := s.openAll(ctx); err != nil {
