@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/store":       {"internal/store"},
 	"internal/seal":        {"verify", "contracts", "internal/store/sqlite"},
 	"internal/ledger":      {"internal/store", "internal/seal", "internal/ledger", "verify", "contracts"},
+	"internal/witness":     {"internal/store", "verify/tlog"},
 	"server":               {"server", "contracts", "cel", "rego", "engine", "verify", "policies", "internal"},
 	"server/auth":          {"server/auth", "contracts", "verify", "internal"},
 }

@@ -1,0 +1,159 @@
+package witness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/smarthausgroup/caio/verify/tlog"
+)
+
+const (
+	// maxTurns is how often a client proves anew from the size that the witness states: another that serves the same log may come in between.
+	maxTurns  = 3
+	maxReason = 300 // bytes of a witness's own words
+)
+
+// RefusedError is an answer of a witness that will be the same the next time: it does not know the log, or its key, or does not find that the checkpoint extends the one before.
+type RefusedError struct {
+	Status int
+	Reason string
+}
+
+// Error is the witness's own words.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the witness refuses with %d: %s", e.Status, e.Reason)
+}
+
+// Forked reports whether the checkpoint is of another log than the one that was cosigned before, as far as the witness can tell.
+func (e *RefusedError) Forked() bool { return e.Status == http.StatusUnprocessableEntity }
+
+// Prover gives the consistency proof from a size of a log to a larger one (RFC 6962, section 2.1.2), none from 0 and to itself.
+type Prover func(ctx context.Context, from, to int64) ([]tlog.Hash, error)
+
+// Client asks one witness. It is safe for concurrent use.
+type Client struct {
+	key  tlog.Key
+	add  string
+	http *http.Client
+}
+
+// NewClient is a client of the witness with that key, at its submission prefix, an http or https URL. Redirects are not followed.
+func NewClient(prefix string, key tlog.Key, transport http.RoundTripper) (*Client, error) {
+	u, err := url.Parse(prefix)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("witness: %q is not an http or https URL without user, query and fragment", prefix)
+	}
+	if key.Algorithm != tlog.CosignatureV1 {
+		return nil, fmt.Errorf("witness: %s is not the key of a witness: its algorithm is %d, not %d", key, key.Algorithm, tlog.CosignatureV1)
+	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{key, strings.TrimSuffix(prefix, "/") + "/add-checkpoint", &http.Client{Transport: transport, CheckRedirect: stay}}, nil
+}
+
+// Key verifies what the witness signs.
+func (c *Client) Key() tlog.Key { return c.key }
+
+// Cosign has the witness cosign a checkpoint, and verifies what it answers. From is the size of the latest one that it cosigned, as far as is known; where the witness knows another, the client proves from that.
+// Log is the key that signed the checkpoint.
+//
+// Errors: [*RefusedError]; [*SizeError] where the witness has cosigned a larger checkpoint than this one, so that entries were lost or the log is served twice; tlog.ErrMalformed and tlog.ErrSignature for an answer that is none. Others pass: the witness can't be reached, or is not well.
+func (c *Client) Cosign(ctx context.Context, log tlog.Key, checkpoint tlog.Checkpoint, from int64, prove Prover) (tlog.Signature, error) {
+	for range maxTurns {
+		request := Request{Old: from, Checkpoint: checkpoint}
+		var err error
+		if from > 0 && from < checkpoint.Size {
+			if request.Proof, err = prove(ctx, from, checkpoint.Size); err != nil {
+				return tlog.Signature{}, fmt.Errorf("proving %s from size %d to %d: %w", checkpoint.Origin, from, checkpoint.Size, err)
+			}
+		}
+		s, err := c.ask(ctx, log, request)
+		var size *SizeError
+		if !errors.As(err, &size) || size.Size > checkpoint.Size {
+			return s, err
+		}
+		if size.Size == from {
+			return tlog.Signature{}, fmt.Errorf("the witness answers that it knows %s at size %d, and takes no proof from there", checkpoint.Origin, from)
+		}
+		from = size.Size
+	}
+	return tlog.Signature{}, fmt.Errorf("the size at which the witness knows %s changed %d times while it was asked: is the log served twice?", checkpoint.Origin, maxTurns)
+}
+
+// ask sends one request.
+func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signature, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.add, bytes.NewReader(r.Encode()))
+	if err != nil {
+		return tlog.Signature{}, err
+	}
+	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return tlog.Signature{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, tlog.MaxCheckpointBytes+1))
+	if err != nil {
+		return tlog.Signature{}, err
+	}
+	switch status := response.StatusCode; {
+	case status == http.StatusOK:
+		return c.open(log, r.Checkpoint, body)
+	case status == http.StatusConflict && response.Header.Get("Content-Type") == sizeType:
+		size, err := parseSize(strings.TrimSuffix(string(body), "\n"))
+		if err != nil {
+			return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+		}
+		return tlog.Signature{}, &SizeError{size}
+	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout && status != http.StatusConflict:
+		return tlog.Signature{}, &RefusedError{status, reason(body)}
+	default:
+		return tlog.Signature{}, fmt.Errorf("the witness answers %s: %s", response.Status, reason(body))
+	}
+}
+
+// open takes the witness's cosignature out of its answer. Those of keys that are not known are left out.
+func (c *Client) open(log tlog.Key, checkpoint tlog.Checkpoint, body []byte) (tlog.Signature, error) {
+	list, err := tlog.ParseSignatures(body)
+	if err != nil {
+		return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+	}
+	for _, s := range list {
+		if s.Name != c.key.Name || s.ID != c.key.ID() {
+			continue
+		}
+		checkpoint.Signatures = append(of(log, checkpoint.Signatures), s)
+		if _, _, err := checkpoint.Verify(log, c.key); err != nil {
+			return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+		}
+		return s, nil
+	}
+	return tlog.Signature{}, fmt.Errorf("the witness's answer: %w: none is of the key %s", tlog.ErrSignature, c.key)
+}
+
+// of are the signatures that name a key.
+func of(key tlog.Key, list []tlog.Signature) []tlog.Signature {
+	var own []tlog.Signature
+	for _, s := range list {
+		if s.Name == key.Name && s.ID == key.ID() {
+			own = append(own, s)
+		}
+	}
+	return own
+}
+
+// reason is the first line of what a witness says, cut short, without what a terminal would take for a command.
+func reason(body []byte) string {
+	line, _, _ := strings.Cut(string(body[:min(len(body), maxReason)]), "\n")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(line, "?"))
+}
