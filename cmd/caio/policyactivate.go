@@ -128,7 +128,7 @@ func (o *options) changeBundles(cmd *cobra.Command, waiting, path string, body a
 }
 
 func newPolicyApprove(o *options) *cobra.Command {
-	var said server.Approval
+	var said verify.Approval
 	var keyFile string
 	cmd := &cobra.Command{
 		Use:   "approve DIGEST",
