@@ -45,9 +45,9 @@ func (p *presenter) impact(a *impact.Answer) {
 // compared says what was tried in place of what, and on what.
 func (p *presenter) compared(a *impact.Answer) {
 	of := fmt.Sprintf("%s decisions", grouped(a.Total))
-	switch {
-	case a.From == "":
-	case a.From == a.To:
+	switch a.From {
+	case "":
+	case a.To:
 		of += ", of " + a.From
 	default:
 		of += fmt.Sprintf(", from %s to %s", a.From, a.To)
