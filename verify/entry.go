@@ -14,6 +14,7 @@ const (
 	TypErasure     = "caio-erasure+jws"     // content that can no longer be opened
 	TypHold        = "caio-hold+jws"        // nothing of something is erased, or it may be again
 	TypKey         = "caio-key+jws"         // a signing key came into use, or left it
+	TypRecovery    = "caio-recovery+jws"    // the first of a log that follows a lost one
 	TypAttempt     = "caio-attempt+jws"     // a call of a service, its start or its end
 	TypOutcome     = "caio-outcome+jws"     // what came of it
 )

@@ -152,3 +152,13 @@ type OutcomeRecord struct {
 	Unmet        []string `json:"unmet"`  // guarantees that were required and not met, sorted
 	Source       string   `json:"source"` // SelfReported
 }
+
+// RecoveryRecord is of typ [TypRecovery]: the first entry of a log that follows a lost one, and what is known of that.
+type RecoveryRecord struct {
+	RecordHead
+	Lost       string `json:"lost"`       // its origin
+	Checkpoint string `json:"checkpoint"` // the last that is known of it, a signed note; "" for none
+	Kept       int64  `json:"kept"`       // how many of its entries the store still has
+	Actor      string `json:"actor"`
+	Reason     string `json:"reason"`
+}
