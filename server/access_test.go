@@ -47,6 +47,11 @@ func endpoints() []endpoint {
 		{"GET", "/v1/decisions/{decision}/statement", "", "", 200, "app auditor operator"},
 		{"GET", "/v1/decisions/{decision}/evidence", "", "", 200, "auditor operator"},
 		{"POST", "/v1/decisions/{decision}/outcome", `{"status": "succeeded", "latency_ms": 5}`, "", 201, "app operator"},
+		{"POST", "/v1/erasures", `{"subject": "of {service}", "reason": "x"}`, "", 201, "approver operator"},
+		{"GET", "/v1/erasures", "", "", 200, "auditor approver operator"},
+		{"PUT", "/v1/holds/{decision}", `{"decision": "{decision}", "ground": "x", "reason": "x"}`, "", 200, "approver operator"},
+		{"GET", "/v1/holds", "", "", 200, "auditor approver operator"},
+		{"DELETE", "/v1/holds/{hold}?reason=x", "", "", 200, "approver operator"},
 		{"PUT", "/v1/services/{service}", contract("{service}", "eu", ""), "application/yaml", 200, "author operator"},
 		{"POST", "/register-service", contract("{service}", "eu", ""), "application/yaml", 200, "author operator"},
 		{"GET", "/v1/services", "", "", 200, "author auditor approver operator"},
@@ -79,6 +84,9 @@ func endpoints() []endpoint {
 		{"GET", "/v1/api-keys", "", "", 200, "operator"},
 		{"DELETE", "/v1/api-keys/{key}", "", "", 204, "operator"},
 		{"GET", "/v1/trust", "", "", 200, "auditor operator"},
+		{"GET", "/v1/decisions/{decision}/receipt", "", "", 200, "app auditor operator"},
+		{"GET", "/log/{origin}/checkpoint", "", "", 200, "auditor operator"},
+		{"GET", "/log/{origin}/tile/entries/000.p/1", "", "", 200, "auditor operator"},
 		{"GET", "/metrics", "", "", 200, "operator"},
 		{"GET", "/.well-known/jwks.json", "", "", 200, anyone},
 		{"GET", "/livez", "", "", 200, anyone},
@@ -90,16 +98,16 @@ func endpoints() []endpoint {
 }
 
 // ids of something that a tenant has.
-type ids struct{ service, digest, decision, key, bundle, tarball, shadow string }
+type ids struct{ service, digest, decision, key, bundle, tarball, shadow, origin string }
 
 // described is the endpoint's path as /openapi.json has it.
 func (e endpoint) described() string {
 	path, _, _ := strings.Cut(e.path, "?")
-	return strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}", "{revision}", "{id}", "{bundle}", "{digest}", "{shadow}", "{digest}").Replace(path)
+	return strings.NewReplacer("{service}", "{id}", "{decision}", "{id}", "{key}", "{id}", "{revision}", "{id}", "{hold}", "{id}", "{bundle}", "{digest}", "{shadow}", "{digest}", "tile/entries/000.p/1", "tile/{path}").Replace(path)
 }
 
 func (e endpoint) at(x ids) endpoint {
-	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{shadow}", x.shadow, "{revision}", "1")
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{shadow}", x.shadow, "{origin}", x.origin, "{revision}", "1", "{hold}", "of-"+x.decision)
 	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
 	return e
 }
@@ -117,10 +125,22 @@ func (i *installation) prepare(tenant, service string) ids {
 	token := i.token(tenant, auth.Operator)
 	r := i.register(token, contract(service, "eu", ""))
 	a := i.decide(token, embed)
+	i.decide(token, about("a text", "of "+service))
+	if r := i.call("PUT", "/v1/holds/of-"+a.DecisionID, token, fmt.Sprintf(`{"decision": %q, "ground": "x", "reason": "x"}`, a.DecisionID)); r.status != http.StatusOK {
+		i.t.Fatalf("%d %s", r.status, r.body)
+	}
 	var issued server.APIKeyIssued
 	i.call("POST", "/v1/api-keys", token, `{"subject": "ci", "roles": ["app"]}`).into(i.t, &issued)
 	text, _ := tarball(i.t, refusing("mars of "+tenant))
-	return ids{service, r.Contract, a.DecisionID, issued.ID, i.activeBundle(tenant), text, i.shadowedBundle(tenant)}
+	return ids{service, r.Contract, a.DecisionID, issued.ID, i.activeBundle(tenant), text, i.shadowedBundle(tenant), i.origin(tenant)}
+}
+
+// origin is that of a tenant's log.
+func (i *installation) origin(tenant string) string {
+	i.t.Helper()
+	trust, err := i.server.Trust(context.Background(), tenant)
+	must(i.t, err)
+	return trust.Logs[0].Origin
 }
 
 func TestEveryRouteIsInTheTable(t *testing.T) {
@@ -178,7 +198,7 @@ func TestRoles(t *testing.T) {
 		if e.roles == anyone {
 			continue
 		}
-		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64)})
+		e := e.at(ids{"s-app", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64), "none"})
 		if r := i.send(e, ""); r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" || r.problem() != "unauthenticated" {
 			t.Errorf("%s %s without a token: %d %s", e.method, e.path, r.status, r.body)
 		}
@@ -206,7 +226,7 @@ func TestFullDetailOfAPastDecisionIsForAuditors(t *testing.T) {
 // INV-CAIO-SEC-0004: every endpoint, every id of another tenant. What is another's is answered exactly like what is not there.
 func TestTenants(t *testing.T) {
 	i := start(t)
-	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64)}
+	mine, absent := i.prepare("acme", "ours"), ids{"nothing", strings.Repeat("0", 64), "01a20368-453e-7f21-aad0-9018e60ae18f", "none", strings.Repeat("0", 64), "none", strings.Repeat("0", 64), "none"}
 	i.prepare("beta", "theirs")
 	before := i.everything("acme")
 	beta := i.token("beta", auth.Roles()...)

@@ -80,7 +80,10 @@ type describedBody struct {
 var parameterForm = regexp.MustCompile(`:(\w+)`)
 
 // describedPath is a route's path as the description has it.
-func describedPath(path string) string { return parameterForm.ReplaceAllString(path, "{$1}") }
+func describedPath(path string) string { return parameterForm.ReplaceAllString(named(path), "{$1}") }
+
+// named gives the rest of a path, which is a star in a route, a name.
+func named(path string) string { return strings.Replace(path, "*", ":path", 1) }
 
 func renderDocs(routes []route) ([]byte, error) {
 	var d described

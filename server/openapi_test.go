@@ -97,7 +97,7 @@ func (d *description) operation(r *route, nth int) object {
 		o["x-caio-roles"] = r.roles
 	}
 	var list []object
-	for _, name := range parameterForm.FindAllStringSubmatch(r.path, -1) {
+	for _, name := range parameterForm.FindAllStringSubmatch(named(r.path), -1) {
 		list = append(list, object{"name": name[1], "in": "path", "required": true, "schema": text, "description": "The id of what the address names."})
 	}
 	for _, name := range r.query {

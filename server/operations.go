@@ -107,7 +107,8 @@ var operations = []operation{
 	{id: "decision", summary: "One decision, as its caller was answered.", query: []string{"detail"}, status: ok, gives: Answer{}},
 	{id: "document", summary: "The proof document: its canonical bytes.", status: ok, gives: verify.Document{}, givesMedia: verify.MediaType},
 	{id: "statement", summary: "The signed statement: a compact JWS, byte for byte the leaf of the log.", status: ok, gives: plain, givesMedia: "application/jose"},
-	{id: "evidence", summary: "One file with the proof and everything needed to check it offline, for `caio verify`.", query: []string{"disclosures"}, status: ok, gives: plain, givesMedia: evidenceType},
+	{id: "receipt", summary: "The statement's place in the log: an inclusion proof under the latest checkpoint, in the format c2sp.org/tlog-proof@v1.", status: ok, gives: plain, givesMedia: "text/plain"},
+	{id: "evidence", summary: "One file with the proof and everything needed to check it offline, for `caio verify`.", query: []string{"disclosures", "contracts", "for_subject"}, status: ok, gives: plain, givesMedia: evidenceType},
 	{id: "outcome", summary: "Report what came of a call that the caller made itself, once for each decision.", media: mediaJSON, takes: OutcomeReport{}, status: []int{201}, gives: OutcomeAnswer{}, creates: true},
 
 	{id: "erase", summary: "Make the content of every decision that a subject takes part in unreadable, for good, in every copy: the subject's keys are destroyed. Statements, receipts and, unless they are to go too, documents stay. A hold forbids it, with its ground.", query: []string{"tenant"}, media: mediaJSON, takes: ErasureRequest{}, status: []int{201}, gives: Erased{}, asked: `{"subject": "ann@example.com", "reason": "request of 3 May, ticket 1204", "documents": false}`},
@@ -150,6 +151,8 @@ var operations = []operation{
 	{id: "api-keys", summary: "The tenant's API keys, the oldest first, without the keys themselves.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: APIKeyList{}},
 	{id: "revoke-key", summary: "Revoke an API key: it is taken no more.", query: []string{"tenant"}, status: []int{204}},
 	{id: "trust", summary: "What an auditor pins: the issuer, the tenant's log, and the keys with the indices between which they were in use.", status: ok, gives: plain},
+	{id: "checkpoint", summary: "What the log says of itself: origin, size and root, signed (c2sp.org/tlog-checkpoint).", status: ok, gives: plain, givesMedia: "text/plain"},
+	{id: "tile", summary: "A part of the log: hashes at `tile/<level>/<index>`, entries at `tile/entries/<index>`, and `.p/<width>` behind it for one that is not full (c2sp.org/tlog-tiles).", status: ok, gives: plain, givesMedia: "application/octet-stream"},
 	{id: "keys", summary: "The public keys that sign the logs, as a JWK Set.", status: ok, gives: plain, givesMedia: "application/jwk-set+json"},
 	{id: "live", summary: "Whether the process is alive.", status: ok, gives: Health{}},
 	{id: "ready", summary: "Whether requests should be sent here, and which part is at fault if not.", status: []int{200, 503}, gives: Health{}},

@@ -43,6 +43,7 @@ func (s *Server) routes() []route {
 		{get, "/trace/:id", readers, s.getDecision, op("decision")},
 		{get, "/v1/decisions/:id/document", auditors, s.getDocument, op("document")},
 		{get, "/v1/decisions/:id/statement", readers, s.getStatement, op("statement")},
+		{get, "/v1/decisions/:id/receipt", readers, s.getReceipt, op("receipt")},
 		{get, "/v1/decisions/:id/evidence", auditors, s.getEvidence, op("evidence")},
 		{post, "/v1/decisions/:id/outcome", deciders, s.postOutcome, op("outcome")},
 
@@ -85,6 +86,9 @@ func (s *Server) routes() []route {
 		{get, "/v1/api-keys", operators, s.listAPIKeys, op("api-keys")},
 		{del, "/v1/api-keys/:id", operators, s.deleteAPIKey, op("revoke-key")},
 		{get, "/v1/trust", auditors, s.getTrust, op("trust")},
+
+		{get, "/log/:origin/checkpoint", auditors, s.getCheckpoint, op("checkpoint")},
+		{get, "/log/:origin/tile/*", auditors, s.getTile, op("tile")},
 
 		{get, "/.well-known/jwks.json", everybody, s.getKeys, op("keys")},
 		{get, "/livez", everybody, s.getLive, op("live")},
