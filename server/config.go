@@ -6,6 +6,7 @@ package server
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -38,10 +39,14 @@ type Config struct {
 	// Clock and Rand are required: the time of decisions, and a cryptographic source for ids, salts, seeds and origins.
 	Clock func() time.Time
 	Rand  io.Reader
-	// Signer is required: it signs what goes into the logs.
+	// Signer is required: it signs what goes into the logs, until [Server.Rotate].
 	Signer *verify.Signer
 	// Outgoing is the signer before, needed once after a change of key: it signs the entry that hands over.
 	Outgoing *verify.Signer
+	// Root is the public key of the offline root, which lets keys in where the outgoing one can't or must not, and revokes them; nil where there is none. It stays: what a root signed in a log is read under this one.
+	Root ed25519.PublicKey
+	// Authorizations are what the root signed to let Signer in: caio-key+jws, one for each log, needed once.
+	Authorizations [][]byte
 	// LogSigner is required: an Ed25519 key that signs the checkpoints of the logs, and nothing else.
 	LogSigner crypto.Signer
 	// CheckpointDir is a folder, apart from the store, that keeps the latest checkpoint of every log; a start holds the logs to them. Nowhere when empty.

@@ -83,26 +83,36 @@ func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store
 		return answer, nil, notStored(err)
 	}
 	defer record.Done()
-	document, entry, err := s.prove(a, in, decision, record)
-	if err != nil {
-		return answer, nil, err
-	}
-	body, err := s.readerOf(in.inForce).read(document, entry.Leaf, a.detail)
-	if err != nil {
-		return answer, nil, err
-	}
-	answer.Status = http.StatusOK
-	if answer.Body, err = json.Marshal(body); err != nil {
-		return answer, nil, err
-	}
-	entry.Answer = a.repeat.answer(answer)
-	indices, err := s.ledger.Append(ctx, entry)
+	var document []byte
+	indices, err := s.appendSigned(ctx, func() ([]ledger.Entry, error) {
+		entry, err := s.answered(a, in, decision, record, &answer)
+		if err == nil {
+			document = entry.Decision.Document
+		}
+		return []ledger.Entry{entry}, err
+	})
 	if err != nil {
 		return answer, nil, notStored(err)
 	}
 	answer.Index = indices[0]
-	s.shadowing.offer(decidedCase{a.tenant, in.inForce, in.id, verify.Digest(entry.Decision.Document), arguments, &decision})
+	s.shadowing.offer(decidedCase{a.tenant, in.inForce, in.id, verify.Digest(document), arguments, &decision})
 	return answer, &decision, nil
+}
+
+// answered makes the entry of a decision, and the answer, which holds its statement.
+func (s *Server) answered(a ask, in *admitted, d engine.Decision, record *seal.Record, answer *store.Answer) (ledger.Entry, error) {
+	document, entry, err := s.prove(a, in, d, record)
+	if err != nil {
+		return entry, err
+	}
+	body, err := s.readerOf(in.inForce).read(document, entry.Leaf, a.detail)
+	if err != nil {
+		return entry, err
+	}
+	answer.Status = http.StatusOK
+	answer.Body, err = json.Marshal(body)
+	entry.Answer = a.repeat.answer(*answer)
+	return entry, err
 }
 
 // normalise reads the request as the tenant's settings admit it, together with what is in force.
@@ -230,10 +240,10 @@ func (s *Server) failed(ctx context.Context, t *tenant, in *admitted, cause erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failureTime)
 	defer cancel()
 	payload := verify.FailureRecord{RecordHead: t.head(in.base, in.time), ID: in.id, Code: problem.Code}
-	entry, err := s.entry(t, verify.TypFailure, payload)
-	if err == nil {
-		_, err = s.ledger.Append(ctx, entry)
-	}
+	_, err := s.appendSigned(ctx, func() ([]ledger.Entry, error) {
+		entry, err := s.entry(t, verify.TypFailure, payload)
+		return []ledger.Entry{entry}, err
+	})
 	if err != nil {
 		s.config.Logger.Error("a failure could not be recorded", "code", problem.Code, "error", err)
 		return &problem

@@ -7,6 +7,7 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/engine"
+	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -69,11 +70,10 @@ func (s *Server) postExplain(c *call) error {
 	if err != nil {
 		return err
 	}
-	entry, err := s.entry(c.tenant, verify.TypExplanation, verify.ExplanationRecord{RecordHead: c.tenant.head(in.base, in.time), Request: digest})
-	if err != nil {
-		return err
-	}
-	indices, err := s.ledger.Append(ctx, entry)
+	indices, err := s.appendSigned(ctx, func() ([]ledger.Entry, error) {
+		entry, err := s.entry(c.tenant, verify.TypExplanation, verify.ExplanationRecord{RecordHead: c.tenant.head(in.base, in.time), Request: digest})
+		return []ledger.Entry{entry}, err
+	})
 	if err != nil {
 		return notStored(err)
 	}

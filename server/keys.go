@@ -8,140 +8,172 @@ import (
 	"fmt"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
-	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
-// keyEntries hands the log over to the configured signer, where it is not the log's already: an entry of the key before, or, for the first key of a log, of that key itself.
-func (s *Server) keyEntries(ctx context.Context, t *tenant, a act) ([]ledger.Entry, error) {
-	keys, err := s.ledger.SigningKeys(ctx, t.name)
+// keyTypes are the types of the entries that say which keys signed a log.
+var keyTypes = []string{verify.TypKey, verify.TypRevocation}
+
+// succession is who signs from now on, and who lets that one in: the key before, or the offline root.
+type succession struct {
+	signer         *verify.Signer
+	outgoing       *verify.Signer // nil where it is not at hand, or must not be asked
+	authorizations [][]byte       // of the signer by the root, one for each log; no more than looked at
+}
+
+// keyEntries hands the log over to the signer, where it is not the log's already. The first key of a log lets itself in.
+func (s *Server) keyEntries(ctx context.Context, t *tenant, a act, next succession) ([]ledger.Entry, error) {
+	chain, err := s.chain(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	var entries []ledger.Entry
-	by := s.config.Signer
-	for _, key := range keys {
-		switch {
-		case key.Last != nil:
-		case key.KID == s.config.Signer.KeyID():
-			return nil, nil
-		case s.config.Outgoing == nil || s.config.Outgoing.KeyID() != key.KID:
-			return nil, fmt.Errorf("server: the log of a tenant is signed by the key %s: give that as the outgoing key, so that it can hand over to %s", key.KID, by.KeyID())
-		default:
-			by = s.config.Outgoing
+	size := s.ledger.Size(t.name)
+	authorization := authorized(next.authorizations, s.config.Root, t.origin, next.signer.KeyID())
+	switch last := chain.Last(); {
+	case last == next.signer.KeyID():
+		return nil, sound(t, chain, size)
+	case last == "":
+		entries, err = s.firstKey(t, a, next.signer)
+	case authorization != nil:
+		entries, err = s.letInByRoot(t, a, chain, next.signer, authorization)
+	case next.outgoing != nil && next.outgoing.KeyID() == last:
+		entries, err = s.letInByOutgoing(t, a, next)
+	default:
+		return nil, fmt.Errorf("server: the log of a tenant is signed by the key %s: give that as the outgoing key, so that it can hand over to %s, or have the offline root authorize it (caio key authorize)", last, next.signer.KeyID())
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		if err := chain.Follow(size+int64(i), entries[i].Type, entries[i].Leaf); err != nil {
+			return nil, fmt.Errorf("server: the key %s can't take over the log %s: %w", next.signer.KeyID(), t.origin, err)
 		}
 	}
-	add := func(by, subject *verify.Signer, kind string) {
-		entry, failed := s.keyEntry(t, a, by, subject, kind)
-		entries, err = append(entries, entry), errors.Join(err, failed)
+	return entries, sound(t, chain, size)
+}
+
+func (s *Server) firstKey(t *tenant, a act, signer *verify.Signer) ([]ledger.Entry, error) {
+	entry, err := s.keyEntry(t, a, signer, signer.Public(), verify.KeyActivated)
+	return []ledger.Entry{entry}, err
+}
+
+// letInByOutgoing has the outgoing key let the next one in and retire itself, and the next one say which it succeeds. The interval of the outgoing key ends with the last entry that it signs.
+func (s *Server) letInByOutgoing(t *tenant, a act, next succession) ([]ledger.Entry, error) {
+	in, err := s.keyEntry(t, a, next.outgoing, next.signer.Public(), verify.KeyActivated)
+	out, failed := s.keyEntry(t, a, next.outgoing, next.outgoing.Public(), verify.KeyRetired)
+	from, late := s.keyEntry(t, a, next.signer, next.outgoing.Public(), verify.KeySucceeds)
+	from.Key = nil
+	return []ledger.Entry{in, out, from}, errors.Join(err, failed, late)
+}
+
+// letInByRoot records what the root signed. The key before is not asked: its interval ends where the next one says that it succeeds it.
+func (s *Server) letInByRoot(t *tenant, a act, chain *verify.KeyChain, signer *verify.Signer, authorization []byte) ([]ledger.Entry, error) {
+	keys, err := chain.Keys()
+	if err != nil {
+		return nil, err
 	}
-	add(by, s.config.Signer, verify.KeyActivated)
-	if by != s.config.Signer {
-		// The interval of the outgoing key ends with this entry, the last that it signs.
-		add(by, by, verify.KeyRetired)
-		add(s.config.Signer, by, verify.KeySucceeds)
+	before, _ := keys.Find(chain.Last())
+	in := ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: authorization, KID: verify.KeyID(s.config.Root), Root: true}
+	in.Key, err = keyChange(signer.Public(), false)
+	from, failed := s.keyEntry(t, a, signer, before.Public, verify.KeySucceeds)
+	return []ledger.Entry{in, from}, errors.Join(err, failed)
+}
+
+// authorized finds the root's word that lets the key into the log.
+func authorized(authorizations [][]byte, root []byte, log, kid string) []byte {
+	for _, compact := range authorizations {
+		var r verify.KeyRecord
+		if _, err := verify.Verify(verify.TypKey, compact, verify.Keys{{Public: root}}, &r); err == nil && r.Log == log && r.KID == kid && r.Kind == verify.KeyActivated {
+			return compact
+		}
 	}
-	return entries, err
+	return nil
 }
 
 // keyEntry is what one key says of another, or of itself. Being let in and being retired bound the interval in which a key was in use.
-func (s *Server) keyEntry(t *tenant, a act, by, subject *verify.Signer, kind string) (ledger.Entry, error) {
-	x := base64.RawURLEncoding.EncodeToString(subject.Public())
-	leaf, err := by.Sign(verify.TypKey, verify.KeyRecord{RecordHead: t.head(s.ledger.Size(t.name), a.at), Kind: kind, KID: subject.KeyID(), X: x})
+func (s *Server) keyEntry(t *tenant, a act, by *verify.Signer, subject []byte, kind string) (ledger.Entry, error) {
+	record := verify.KeyRecord{RecordHead: t.head(s.ledger.Size(t.name), a.at), Kind: kind, KID: verify.KeyID(subject), X: base64.RawURLEncoding.EncodeToString(subject)}
+	leaf, err := by.Sign(verify.TypKey, record)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	entry := ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: leaf}
-	if kind != verify.KeySucceeds {
-		jwk, err := json.Marshal(map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519", "use": "sig", "kid": subject.KeyID(), "x": x})
-		if err != nil {
-			return entry, err
-		}
-		entry.Key = &ledger.KeyChange{KID: subject.KeyID(), JWK: jwk, Retired: kind == verify.KeyRetired}
+	entry := ledger.Entry{Tenant: t.name, Type: verify.TypKey, Leaf: leaf, KID: by.KeyID()}
+	entry.Key, err = keyChange(subject, kind != verify.KeyActivated)
+	return entry, err
+}
+
+func keyChange(public []byte, retired bool) (*ledger.KeyChange, error) {
+	kid := verify.KeyID(public)
+	jwk, err := json.Marshal(map[string]string{"kty": "OKP", "crv": "Ed25519", "alg": "Ed25519", "use": "sig", "kid": kid, "x": base64.RawURLEncoding.EncodeToString(public)})
+	return &ledger.KeyChange{KID: kid, JWK: jwk, Retired: retired}, err
+}
+
+// chain follows the keys of the tenant's log, as its entries say.
+func (s *Server) chain(ctx context.Context, t *tenant) (*verify.KeyChain, error) {
+	entries, err := s.ledger.EntriesOf(ctx, t.name, keyTypes...)
+	if err != nil {
+		return nil, err
 	}
-	return entry, nil
+	chain := verify.NewKeyChain(t.name, t.origin, s.config.Root)
+	for i := range entries {
+		if err := chain.Follow(entries[i].Index, entries[i].Type, entries[i].Leaf); err != nil {
+			return nil, t.misplaced(entries[i].Index, "a key entry that does not hold", err)
+		}
+	}
+	if _, err := chain.Keys(); err != nil {
+		return nil, t.misplaced(entries[len(entries)-1].Index, "the last word on a key", err)
+	}
+	return chain, nil
+}
+
+// sound refuses to sign with a key that the root's revocations leave no word at the index.
+func sound(t *tenant, chain *verify.KeyChain, index int64) error {
+	keys, err := chain.Sound()
+	if err != nil {
+		return err
+	}
+	if key, ok := keys.Find(chain.Last()); ok {
+		used, ok := verify.Trust{Revocations: chain.Revocations()}.Used(key, t.origin)
+		if ok && (used.NotAfter == nil || index <= *used.NotAfter) {
+			return nil
+		}
+	}
+	return fmt.Errorf("server: the root has revoked the key %s, which signs the log %s, or one that let it in: have the root authorize another (caio key authorize) and rotate to that", chain.Last(), t.origin)
 }
 
 // signingKeys returns the keys that signed the tenant's log, as its key entries say, and holds the stored keys to them.
 //
-// The first key vouches for itself. Each one after it was let in by the one before, and says itself which one that was: since the last is the configured signer's (see keyEntries), nobody without that key can put another history before it.
+// What was recorded before the root revoked its key stays in force: that is for the operator to look through. Nothing after it is taken.
 func (s *Server) signingKeys(ctx context.Context, t *tenant) (verify.Keys, error) {
 	rows, err := s.ledger.SigningKeys(ctx, t.name)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := s.ledger.EntriesOf(ctx, t.name, verify.TypKey)
-	if err != nil {
-		return nil, err
-	}
-	stored := make(verify.Keys, len(rows))
-	for i, row := range rows {
-		if stored[i].Public, err = publicKey(row.KID, row.JWK); err != nil {
+	for _, row := range rows {
+		if _, err := publicKey(row.KID, row.JWK); err != nil {
 			return nil, t.misplaced(row.First, "a signing key", err)
 		}
 	}
-	c := chain{t: t, used: map[string]verify.Interval{}}
-	for i := range entries {
-		if err := c.follow(&entries[i], stored); err != nil {
-			return nil, t.misplaced(entries[i].Index, "a key entry that does not hold", err)
-		}
+	chain, err := s.chain(ctx, t)
+	if err != nil {
+		return nil, err
 	}
-	if c.expected != "" {
-		return nil, t.misplaced(c.used[c.last].NotBefore, "a key that took over without saying from which", nil)
+	keys, err := chain.Keys()
+	if err != nil {
+		return nil, err
 	}
-	for i, row := range rows {
-		used, ok := c.used[row.KID]
+	for _, row := range rows {
+		key, _ := keys.Find(row.KID)
+		used, ok := key.Intervals[t.origin]
 		if !ok || used.NotBefore != row.First || (used.NotAfter == nil) != (row.Last == nil) || row.Last != nil && *used.NotAfter != *row.Last {
 			return nil, t.misplaced(row.First, "the key "+row.KID+" was not in use as the store says", nil)
 		}
-		stored[i].Intervals = map[string]verify.Interval{t.origin: used}
 	}
-	if len(c.used) != len(rows) {
-		return nil, t.misplaced(c.used[c.last].NotBefore, "a key that the store does not know", nil)
+	if len(keys) != len(rows) {
+		return nil, t.misplaced(keys[len(keys)-1].Intervals[t.origin].NotBefore, "a key that the store does not know", nil)
 	}
-	return stored, nil
-}
-
-// chain is the keys of a log, as far as its key entries were read.
-type chain struct {
-	t        *tenant
-	used     map[string]verify.Interval
-	last     string // the key that was let in last
-	before   string // the one that let it in; "" for the first
-	expected string // the key whose name the last one still has to say; "" for none
-}
-
-// follow reads the next key entry.
-func (c *chain) follow(e *store.Entry, stored verify.Keys) error {
-	var r verify.KeyRecord
-	key, err := verify.Verify(verify.TypKey, e.Leaf, stored, &r)
-	if err != nil {
-		return err
-	}
-	by := key.ID()
-	if r.V != 1 || r.Tenant != c.t.name || r.Log != c.t.origin {
-		return errors.New("it was signed for another log")
-	}
-	if subject, err := base64.RawURLEncoding.DecodeString(r.X); err != nil || verify.KeyID(subject) != r.KID {
-		return errors.New("its kid is not the thumbprint of its key")
-	}
-	interval, known := c.used[r.KID]
-	switch {
-	case r.Kind == verify.KeyActivated && c.expected == "" && c.last != r.KID && (by == c.last || c.last == "" && by == r.KID):
-		c.last, c.before, c.expected = r.KID, c.last, c.last
-		interval.NotAfter = nil
-		if !known {
-			interval.NotBefore = e.Index
-		}
-	case r.Kind == verify.KeyRetired && by == r.KID && by == c.before && interval.NotAfter == nil:
-		interval.NotAfter = &e.Index
-	case r.Kind == verify.KeySucceeds && by == c.last && r.KID == c.expected && interval.NotAfter != nil:
-		c.expected = ""
-	default:
-		return fmt.Errorf("the key %s can't say at this place that %s is %s", by, r.KID, r.Kind)
-	}
-	c.used[r.KID] = interval
-	return nil
+	return keys, nil
 }
 
 // publicKey reads a stored JWK, whose kid is the key's thumbprint.

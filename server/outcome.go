@@ -101,19 +101,19 @@ func (s *Server) report(c *call, id string, body []byte, again *repeat) (answer 
 		return answer, err
 	}
 	at := s.now()
-	entry, err := s.entry(c.tenant, verify.TypOutcome, verify.OutcomeRecord{
+	record := verify.OutcomeRecord{
 		RecordHead: c.tenant.head(s.ledger.Size(c.tenant.name), at), Decision: id, Document: verify.Digest(past.text), Service: past.row.Service,
 		Status: r.Status, LatencyMS: r.LatencyMS, CostMicroUSD: int64(r.CostUSD), Unmet: r.Unmet, Source: verify.SelfReported,
-	})
-	if err != nil {
-		return answer, err
 	}
-	entry.Attempt = &store.Attempt{
+	attempt := &store.Attempt{
 		Decision: id, Service: past.row.Service, Intent: past.row.Intent, Time: at,
 		Status: r.Status, OK: met, LatencyMS: r.LatencyMS, CostMicroUSD: int64(r.CostUSD), SelfReported: true,
 	}
-	entry.Answer = again.answer(answer)
-	indices, err := s.ledger.Append(c.ctx(), entry)
+	indices, err := s.appendSigned(c.ctx(), func() ([]ledger.Entry, error) {
+		entry, err := s.entry(c.tenant, verify.TypOutcome, record)
+		entry.Attempt, entry.Answer = attempt, again.answer(answer)
+		return []ledger.Entry{entry}, err
+	})
 	if err != nil {
 		return answer, notStored(err)
 	}

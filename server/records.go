@@ -34,8 +34,9 @@ func (t *tenant) head(base int64, at time.Time) verify.RecordHead {
 
 // entry signs a payload as the leaf of an entry.
 func (s *Server) entry(t *tenant, typ string, payload any) (ledger.Entry, error) {
-	leaf, err := s.config.Signer.Sign(typ, payload)
-	return ledger.Entry{Tenant: t.name, Type: typ, Leaf: leaf}, err
+	signer := s.signer()
+	leaf, err := signer.Sign(typ, payload)
+	return ledger.Entry{Tenant: t.name, Type: typ, Leaf: leaf, KID: signer.KeyID()}, err
 }
 
 // eventEntry is an entry that changes what is in force.

@@ -86,7 +86,7 @@ func (s *Server) observe(events []store.Event) {
 // upToDate lists the entries that a tenant's log lacks: the baseline and its settings are those of the configuration. What the tenant's own people put in force stays.
 func (s *Server) upToDate(ctx context.Context, t *tenant) ([]ledger.Entry, error) {
 	a := act{actor: s.config.Issuer, reason: "configuration", at: s.config.Clock()}
-	entries, err := s.keyEntries(ctx, t, a)
+	entries, err := s.keyEntries(ctx, t, a, succession{s.signer(), s.config.Outgoing, s.config.Authorizations})
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func TestForgedRows(t *testing.T) {
 		"a grant taken away":             {func(f *forger) { f.do("DELETE FROM grants") }, "lists no such grant"},
 		"another origin":                 {func(f *forger) { f.do("UPDATE logs SET origin = 'x' WHERE tenant = 'default'") }, "signed for another log"},
 		"a key that begins later":        {func(f *forger) { f.do("UPDATE signing_keys SET first_idx = 2") }, "not in use as the store says"},
-		"no key":                         {func(f *forger) { f.do("DELETE FROM signing_keys") }, "not hold"},
+		"no key":                         {func(f *forger) { f.do("DELETE FROM signing_keys") }, "a key that the store does not know"},
 		"another key under the same kid": {func(f *forger) { f.do("UPDATE signing_keys SET jwk = ?", f.jwk()) }, "thumbprint"},
 		"signed by another key": {func(f *forger) {
 			f.attests["level"] = "verified"

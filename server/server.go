@@ -15,6 +15,7 @@ import (
 	"github.com/smarthausgroup/caio/engine"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // Server answers over HTTP. Make one with [New]; it is safe for concurrent use.
@@ -28,6 +29,8 @@ type Server struct {
 	metrics *metrics
 	docs    []byte // the page that shows the API
 
+	signing     atomic.Pointer[verify.Signer]
+	rotating    sync.RWMutex           // held while the logs are handed over to another signer
 	keys        atomic.Pointer[[]byte] // the JWK Set, nil until somebody asks after a key or a log was added
 	tenants     sync.Map               // name -> *tenant, open
 	evaluations chan struct{}          // holds one for each decision being evaluated
@@ -61,6 +64,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{config: config, compiled: map[string]*rules{}, evaluations: make(chan struct{}, config.Limits.Evaluations), gate: make(chan struct{}, 1), metrics: newMetrics()}
 	s.current.Store(&config)
+	s.signing.Store(config.Signer)
 	if s.engine, err = engine.New(engine.Options{}); err != nil {
 		return nil, err
 	}

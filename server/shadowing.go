@@ -41,10 +41,14 @@ type shadowing struct {
 	counts sync.Map // shadowKey -> *shadowState
 
 	// The rest is the goroutine's alone.
-	rules   map[shadowKey]*shadowRules
-	entries []ledger.Entry // to be recorded
-	found   []shadowKey    // of each entry
-	records []ShadowFinding
+	rules    map[shadowKey]*shadowRules
+	diverged []divergence // to be recorded
+}
+
+// divergence is one that was found, and not yet signed.
+type divergence struct {
+	tenant *tenant
+	record shadowRecord
 }
 
 // shadowKey names a bundle of a tenant.
@@ -143,7 +147,7 @@ func (w *shadowing) run() {
 		for _, name := range slices.Sorted(maps.Keys(c.inForce.shadows)) {
 			w.compare(c, c.inForce.shadows[name])
 		}
-		if len(w.entries) >= shadowGroup || len(w.queue) == 0 {
+		if len(w.diverged) >= shadowGroup || len(w.queue) == 0 {
 			w.record()
 		}
 	}
@@ -164,10 +168,8 @@ func (w *shadowing) compare(c decidedCase, b ledger.Bundle) {
 			w.state(key).same.Add(1)
 			return
 		}
-		if err = w.add(c, b, finding); err == nil {
-			w.found, w.records = append(w.found, key), append(w.records, finding)
-			return
-		}
+		w.add(c, b, finding)
+		return
 	}
 	w.failed(key, err)
 }
@@ -220,16 +222,12 @@ func (w *shadowing) candidate(c decidedCase, b ledger.Bundle, key shadowKey) *sh
 	return made
 }
 
-// add makes the entry of a divergence.
-func (w *shadowing) add(c decidedCase, b ledger.Bundle, finding ShadowFinding) error {
+// add keeps a divergence to be recorded.
+func (w *shadowing) add(c decidedCase, b ledger.Bundle, finding ShadowFinding) {
 	t := c.tenant
-	entry, err := w.s.entry(t, verify.TypShadow, shadowRecord{
+	w.diverged = append(w.diverged, divergence{t, shadowRecord{
 		RecordHead: t.head(w.s.ledger.Size(t.name), w.s.now()), Decision: c.id, Document: c.document, Bundle: b.Name, Digest: b.Digest, Key: b.Signer, ShadowFinding: finding,
-	})
-	if err == nil {
-		w.entries = append(w.entries, entry)
-	}
-	return err
+	}})
 }
 
 // recordTime bounds how long divergences may take to store.
@@ -237,21 +235,34 @@ const recordTime = 10 * time.Second
 
 // record stores the divergences that were found, together.
 func (w *shadowing) record() {
-	if len(w.entries) == 0 {
+	if len(w.diverged) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordTime)
 	defer cancel()
-	_, err := w.s.ledger.Append(ctx, w.entries...)
-	for i, key := range w.found {
+	_, err := w.s.appendSigned(ctx, w.sign)
+	for _, d := range w.diverged {
+		key := shadowKey{d.tenant.name, d.record.Digest}
 		if err != nil {
 			w.failed(key, fmt.Errorf("a divergence was not stored: %w", err))
 			continue
 		}
 		w.state(key).diverged.Add(1)
-		w.s.metrics.diverged(w.records[i])
+		w.s.metrics.diverged(d.record.ShadowFinding)
 	}
-	w.entries, w.found, w.records = w.entries[:0], w.found[:0], w.records[:0]
+	w.diverged = w.diverged[:0]
+}
+
+// sign makes the entries of what was found.
+func (w *shadowing) sign() ([]ledger.Entry, error) {
+	entries := make([]ledger.Entry, len(w.diverged))
+	for i, d := range w.diverged {
+		var err error
+		if entries[i], err = w.s.entry(d.tenant, verify.TypShadow, d.record); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
 }
 
 // tally counts the divergences of a bundle that the log holds, as far as it was read.

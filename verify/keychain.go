@@ -134,7 +134,7 @@ func (c *KeyChain) known(leaf []byte) Keys {
 func (c *KeyChain) apply(index int64, r *KeyRecord, subject Key, by string, offline bool) error {
 	used, known := c.used[r.KID]
 	switch {
-	case r.Kind == KeyActivated && c.expected == "" && c.last != r.KID && !c.revokedAt(r.KID, index) && c.mayLetIn(by, r.KID, index, offline):
+	case r.Kind == KeyActivated && c.expected == "" && c.last != r.KID && !c.Revoked(r.KID, index) && c.mayLetIn(by, r.KID, index, offline):
 		c.last, c.before, c.expected, c.byRoot = r.KID, c.last, c.last, offline
 		c.entered = append(c.entered, entrance{r.KID, by, index})
 		used.NotAfter = nil
@@ -159,7 +159,7 @@ func (c *KeyChain) mayLetIn(by, kid string, index int64, offline bool) bool {
 	if c.last == "" {
 		return by == kid
 	}
-	return offline || by == c.last && !c.revokedAt(by, index)
+	return offline || by == c.last && !c.Revoked(by, index)
 }
 
 func (c *KeyChain) revoke(leaf []byte) error {
@@ -180,7 +180,8 @@ func (c *KeyChain) revoke(leaf []byte) error {
 	return nil
 }
 
-func (c *KeyChain) revokedAt(kid string, index int64) bool {
+// Revoked reports whether the root has revoked the key from the index on, or from before it.
+func (c *KeyChain) Revoked(kid string, index int64) bool {
 	from, ok := c.revoked[kid]
 	return ok && from <= index
 }
@@ -212,7 +213,7 @@ func (c *KeyChain) Sound() (Keys, error) {
 	sound, first := map[string]bool{}, map[string]int64{}
 	for n, e := range c.entered {
 		_, offline := c.root.Find(e.by)
-		if n > 0 && !offline && (!sound[e.by] || c.revokedAt(e.by, e.index)) {
+		if n > 0 && !offline && (!sound[e.by] || c.Revoked(e.by, e.index)) {
 			sound[e.kid] = false
 			continue
 		}

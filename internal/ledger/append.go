@@ -42,7 +42,7 @@ const (
 //
 // While the entries wait to be written, the end of ctx takes them back: nothing is appended, and the error is that of ctx. Once they are being written, Append waits for the result, whatever becomes of ctx.
 //
-// Errors: ErrInvalid, ErrClosed, ErrKeyReused, *Repeated, store.ErrExists (a decision that is in the log already), ErrDiverged. Any other is a failure of the store. After each, nothing was appended.
+// Errors: ErrInvalid, ErrClosed, ErrKeyReused, *Repeated, store.ErrExists (a decision that is in the log already), ErrKeyMoved, ErrDiverged. Any other is a failure of the store. After each, nothing was appended.
 func (l *Ledger) Append(ctx context.Context, entries ...Entry) ([]int64, error) {
 	if len(entries) == 0 {
 		return nil, nil

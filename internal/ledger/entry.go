@@ -21,6 +21,8 @@ type Entry struct {
 	Tenant string
 	Type   string // the `typ` of the JWS
 	Leaf   []byte // the compact JWS, byte for byte
+	KID    string // the key that signed it, which must be that of the log when it is written, once the log has one
+	Root   bool   // the offline root signed it, whose word does not depend on the log's key
 
 	Decision *Decision
 	Event    *store.Event   // Tenant and Index are filled in

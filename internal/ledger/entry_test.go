@@ -108,10 +108,34 @@ func TestKeys(t *testing.T) {
 		e.Key = &ledger.KeyChange{KID: kid, JWK: []byte(kid), Retired: retired}
 		return e
 	}
-	mustAppend(t, l, change("one", false), entry("a", "x"), change("two", false), change("one", true))
+	by := func(kid string) ledger.Entry {
+		e := entry("a", "x")
+		e.KID = kid
+		return e
+	}
+	mustAppend(t, l, change("one", false), by("one"), change("two", false), change("one", true))
 	three := int64(3)
 	want := []store.SigningKey{{Tenant: "a", KID: "one", JWK: []byte("one"), First: 0, Last: &three}, {Tenant: "a", KID: "two", JWK: []byte("two"), First: 2}}
 	if got, err := l.SigningKeys(ctx, "a"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
+	}
+	// What is signed with another key than that of the log at its place is refused, and leaves no gap.
+	root := by("root")
+	root.Root = true
+	for name, entries := range map[string][]ledger.Entry{
+		"with the key before":       {by("one")},
+		"with none":                 {by("")},
+		"with the next too early":   {by("three"), change("three", false)},
+		"with the one before, late": {by("two"), change("three", false), by("two")},
+	} {
+		if _, err := l.Append(ctx, entries...); !errors.Is(err, ledger.ErrKeyMoved) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := mustAppend(t, l, by("two"), root, change("three", false), by("three"), change("two", true)); got[0] != 4 {
+		t.Errorf("%v", got)
+	}
+	if got := mustAppend(t, l, by("three"), entry("b", "x")); got[0] != 9 {
+		t.Errorf("%v", got)
 	}
 }

@@ -77,6 +77,7 @@ type Ledger struct {
 	// The rest is the writer's alone.
 	notary  notary
 	trees   map[string]*tree  // by tenant
+	keys    map[string]string // the key that signs the log, by tenant; none before its first
 	pending map[string][]byte // checkpoints that could not be kept outside, by origin
 	doubt   []store.Advance   // of a commit that failed: compared with the store before the next
 	broken  error             // set once: nothing is written any more
@@ -118,6 +119,9 @@ func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 		checkpoints: make(map[string]store.Checkpoint, len(logs)), notary: notary, trees: make(map[string]*tree, len(logs)), pending: map[string][]byte{},
 	}
 	if err := l.openLogs(ctx, logs); err != nil {
+		return nil, err
+	}
+	if err := l.openKeys(ctx, logs); err != nil {
 		return nil, err
 	}
 	go l.write()

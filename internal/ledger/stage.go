@@ -14,13 +14,17 @@ type group struct {
 	batch store.Batch
 	logs  map[string]int // tenant -> position in batch.Logs
 	trees map[string]*tree
+	keys  map[string]string // those of logs that the batch hands over
 }
 
 // stage gives indices to the entries of the calls and makes the batch. A call that can't be written is answered here and left out.
 func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
-	g := &group{logs: map[string]int{}, trees: map[string]*tree{}}
+	g := &group{logs: map[string]int{}, trees: map[string]*tree{}, keys: map[string]string{}}
 	for _, c := range calls {
 		err := l.checkAnswers(ctx, c)
+		if err == nil {
+			err = l.holdKeys(g, c)
+		}
 		if err == nil {
 			err = l.openHeads(g, c)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/smarthausgroup/caio/internal/store"
 )
@@ -128,6 +129,7 @@ func (l *Ledger) publish(g *group) {
 		}
 		delete(l.pending, origin)
 	}
+	maps.Copy(l.keys, g.keys)
 	l.history.add(g.batch.Attempts)
 	if l.options.Observe != nil && len(g.batch.Events) > 0 {
 		l.options.Observe(g.batch.Events)
