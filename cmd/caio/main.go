@@ -142,6 +142,7 @@ func newRoot() *cobra.Command {
 		newVerify(o),
 		newProof(o),
 		newTrust(o),
+		newWitness(o),
 		newKey(o),
 		newToken(o),
 		newAPIKey(o),

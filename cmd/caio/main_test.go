@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the commands as people do. In them ROOT is the repository.
 //
 //	serve [args]      starts `caio serve` with CAIO_SERVER, and CAIO_TOKEN if it printed one; its messages go to serve.err
-//	hangup            sends it SIGHUP, and waits until it says what came of that
+//	witness [args]    starts `caio witness serve` at WITNESS; its messages go to witness.err
+//	hangup            sends the one that was started last SIGHUP, and waits until it says what came of that
 //	terminate         ends it with SIGTERM, and demands success
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
 //	mode FILE MODE    demands the permissions of a file
@@ -52,12 +53,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest, "workflow": scriptWorkflow,
+			"serve": scriptServe, "witness": scriptWitness, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest, "workflow": scriptWorkflow,
 		},
 	})
 }
 
-// running is the server of each script.
+// running is the server or witness that each script started last.
 var running sync.Map
 
 func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
@@ -71,13 +72,22 @@ func scriptServe(ts *testscript.TestScript, _ bool, args []string) {
 	running.Store(ts, p)
 }
 
+func scriptWitness(ts *testscript.TestScript, _ bool, args []string) {
+	p, err := startWitness(ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME")}, args...)
+	ts.Check(err)
+	ts.Defer(p.kill)
+	ts.Setenv("WITNESS", p.url)
+	running.Store(ts, p)
+}
+
 func scriptHangup(ts *testscript.TestScript, _ bool, _ []string) {
 	p, ok := running.Load(ts)
 	if !ok {
 		ts.Fatalf("no server is running")
 	}
+	messages := filepath.Base(p.(*process).stderr)
 	told := func() int {
-		return strings.Count(ts.ReadFile("serve.err"), "SIGHUP: reloaded") + strings.Count(ts.ReadFile("serve.err"), "SIGHUP: nothing")
+		return strings.Count(ts.ReadFile(messages), "SIGHUP: reloaded") + strings.Count(ts.ReadFile(messages), "SIGHUP: nothing")
 	}
 	before := told()
 	ts.Check(p.(*process).cmd.Process.Signal(syscall.SIGHUP))

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// process is a `caio serve` of its own.
+// process is a `caio serve` of its own, or a `caio witness serve`.
 type process struct {
 	cmd    *exec.Cmd
 	url    string
@@ -27,7 +27,16 @@ var (
 
 // startServer starts a server in a folder on a port of the system's choice, and waits until it listens.
 func startServer(dir string, env []string, args ...string) (*process, error) {
-	p := &process{ended: make(chan error, 1), stderr: filepath.Join(dir, "serve.err")}
+	return startListening(dir, env, "serve.err", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+}
+
+// startWitness does the same with a witness.
+func startWitness(dir string, env []string, args ...string) (*process, error) {
+	return startListening(dir, env, "witness.err", append([]string{"witness", "serve", "--listen", "127.0.0.1:0"}, args...)...)
+}
+
+func startListening(dir string, env []string, stderr string, args ...string) (*process, error) {
+	p := &process{ended: make(chan error, 1), stderr: filepath.Join(dir, stderr)}
 	binary, err := exec.LookPath("caio")
 	if err != nil {
 		return nil, err
@@ -37,7 +46,7 @@ func startServer(dir string, env []string, args ...string) (*process, error) {
 		return nil, err
 	}
 	defer out.Close()
-	p.cmd = exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = dir, env, out
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -29,13 +29,13 @@ type reloading struct {
 }
 
 // onHangup answers SIGHUP, which would otherwise end the process.
-func (r *reloading) onHangup(ctx context.Context) (stop func()) {
+func onHangup(reload func()) (stop func()) {
 	hangups, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		defer close(done)
 		for range hangups {
-			r.reload(ctx)
+			reload()
 		}
 	}()
 	return func() {

@@ -129,7 +129,7 @@ func (o *options) serveStore(cmd *cobra.Command, c config, read func() (config, 
 		return o.undecided(cmd, err)
 	}
 	reloading := &reloading{options: o, cmd: cmd, read: read, current: c, setup: setup, server: s}
-	defer reloading.onHangup(cmd.Context())()
+	defer onHangup(func() { reloading.reload(cmd.Context()) })()
 	return s.Serve(cmd.Context(), func(address net.Addr) {
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/witness"
+	"github.com/smarthausgroup/caio/verify/tlog"
+	"github.com/spf13/cobra"
+)
+
+func newWitness(o *options) *cobra.Command {
+	return group("witness", "Vouch for logs that only grow", newWitnessServe(o))
+}
+
+// witnessFlags say what a witness is.
+type witnessFlags struct {
+	name, key, state, listen, file string
+	logs                           []string
+	show                           bool
+}
+
+func newWitnessServe(o *options) *cobra.Command {
+	var flags witnessFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a witness: it cosigns the checkpoints of logs that hold all that it cosigned before",
+		Long: `Run a witness (c2sp.org/tlog-witness). A log sends it its checkpoints, each with a proof that it holds everything that the one before held. The witness remembers that, durably, and then cosigns with the time;
+a log that forgets or forks is refused. It is of use where others than the log's operator run it, and keeps its state: restored from a backup, it would cosign a fork of what came since.
+
+The key is made at the first start. Logs are known by the keys of their checkpoints (vkeys: log.key in the output of caio trust export), given one by one or in a file with one a line, which SIGHUP reads again.`,
+		Example: "  caio witness serve --name witness.example.org/w1 --logs logs.txt\n  caio witness serve --name witness.example.org/w1 --print-vkey",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.runWitness(cmd, flags) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.name, "name", "", "`NAME` of its key: a URL without the scheme, which stays the same")
+	f.StringVar(&flags.key, "key", "caio-witness.pem", "`FILE` of its key, made when there is none; no other witness may have it")
+	f.StringVar(&flags.state, "state", "caio-witness.db", "`FILE` of what it cosigned, made when there is none")
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:8085", "`ADDRESS` at which it is asked")
+	f.StringArrayVar(&flags.logs, "log", nil, "`VKEY` of a log, may be repeated")
+	f.StringVar(&flags.file, "logs", "", "`FILE` of vkeys, one a line, # begins a comment; read again at SIGHUP")
+	f.BoolVar(&flags.show, "print-vkey", false, "print the vkey of the witness and end")
+	_ = cmd.MarkFlagRequired("name")
+	return cmd
+}
+
+func (o *options) runWitness(cmd *cobra.Command, flags witnessFlags) error {
+	if !flags.show && len(flags.logs) == 0 && flags.file == "" {
+		return misused("a witness is told whose checkpoints to cosign: --log VKEY or --logs FILE")
+	}
+	logs, err := flags.known()
+	if err != nil {
+		return err
+	}
+	key, err := openKey(flags.key)
+	if err != nil {
+		return err
+	}
+	if flags.show {
+		vkey, err := tlog.NewKey(flags.name, tlog.CosignatureV1, publicOf(key))
+		if err != nil {
+			return misused("--name: %v", err)
+		}
+		return o.tell(cmd, map[string]string{"vkey": vkey.String()}, "%s", vkey)
+	}
+	w, err := witness.Open(cmd.Context(), witness.Config{Name: flags.name, Key: key, State: flags.state, Clock: time.Now})
+	if errors.Is(err, tlog.ErrMalformed) {
+		return misused("--name: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.Know(logs...); err != nil {
+		return errors.Join(misused("%v", err), w.Close())
+	}
+	return errors.Join(o.serveWitness(cmd, flags, w), w.Close())
+}
+
+func (o *options) serveWitness(cmd *cobra.Command, flags witnessFlags, w *witness.Witness) error {
+	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	listener, err := net.Listen("tcp", flags.listen)
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) {
+		if !o.quiet {
+			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}
+	}
+	defer onHangup(func() {
+		logs, err := flags.known()
+		if err == nil {
+			err = w.Know(logs...)
+		}
+		if err != nil {
+			logger.Error("SIGHUP: nothing was reloaded, and the logs that were known stay", slog.Any("error", err))
+			return
+		}
+		say("SIGHUP: reloaded %d keys of logs", len(logs))
+	})()
+	server := &http.Server{
+		Handler: w.Handler(logger), ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	say("listening on http://%s, cosigning as %s", listener.Addr(), w.Key())
+	select {
+	case err := <-ended:
+		return err
+	case <-cmd.Context().Done():
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(within)
+}
+
+// known reads the keys of the logs.
+func (f witnessFlags) known() ([]tlog.Key, error) {
+	var keys []tlog.Key
+	for _, vkey := range f.logs {
+		key, err := tlog.ParseKey(vkey)
+		if err != nil {
+			return nil, misused("--log: %v", err)
+		}
+		keys = append(keys, key)
+	}
+	if f.file == "" {
+		return keys, nil
+	}
+	text, err := os.ReadFile(f.file)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := tlog.ParseKey(line)
+		if err != nil {
+			return nil, misused("%s:%d: %v", f.file, n, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
