@@ -34,7 +34,7 @@ func maxEntry(name string) (int64, bool) {
 	switch name {
 	case entryDocument:
 		return MaxDocumentBytes, true
-	case entryStatement:
+	case entryStatement, entryErasure:
 		return MaxJWSBytes, true
 	case entryReceipt:
 		return tlog.MaxProofBytes, true

@@ -1,5 +1,11 @@
 package verify
 
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
 // Kinds of erasures and holds.
 const (
 	KindErased   = "erased"   // a subject
@@ -35,4 +41,72 @@ type HoldRecord struct {
 	Ground     string   `json:"ground"`
 	Actor      string   `json:"actor"`
 	Reason     string   `json:"reason"`
+}
+
+// Erased is the entry by which the content of the decision was erased, held to the trust file and to the statement's log; nil where the evidence holds none. That it is about this decision is its signer's word: which keys sealed a decision stands in no document.
+func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
+	if ev.Erasure == nil {
+		return nil, nil
+	}
+	var r ErasureRecord
+	key, err := Verify(TypErasure, ev.Erasure, trust.Keys, &r)
+	if err != nil {
+		return nil, fmt.Errorf("the entry of the erasure does not hold: %w", err)
+	}
+	if _, used := trust.Used(key, r.Log); !used || r.V != 1 || r.Log != s.Log || r.Tenant != s.Tenant || r.IAT < s.IAT {
+		return nil, errors.New("the entry of the erasure was signed for another log, or before the decision")
+	}
+	if (r.Kind == KindErased) == (r.Subject == "") || r.Kind == KindExpired && r.Retention != s.Retention || r.Kind != KindErased && r.Kind != KindExpired {
+		return nil, fmt.Errorf("the entry of the erasure, %q, is not about this decision", r.Kind)
+	}
+	if ev.Document == nil && !r.Documents {
+		return nil, errors.New("the entry of the erasure leaves documents, and the evidence holds none")
+	}
+	if len(ev.Disclosures) > 0 {
+		return nil, errors.New("the evidence holds content that it says was erased")
+	}
+	return &r, nil
+}
+
+// told is what a reader is told of an erasure.
+func (r *ErasureRecord) told() string {
+	of := "for its age (retention " + r.Retention + ")"
+	if r.Kind == KindErased {
+		of = "with the keys of the subject " + r.Subject
+	}
+	return fmt.Sprintf("erased on %s %s: %s", time.Unix(r.IAT, 0).UTC().Format(time.DateOnly), of, r.Reason)
+}
+
+// withoutDocument are the layers that read the document, once it was erased.
+func withoutDocument(ev *Evidence, s Statement, signed bool, trust Trust) (document Verdict, rest []Verdict) {
+	reason := "the document is missing, and there is no statement of a trusted key to tell whether it was erased"
+	document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
+	if signed {
+		r, err := ev.Erased(s, trust)
+		if document = Judge(LayerDocument, err); err == nil {
+			reason = "the document was " + r.told()
+			document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
+		}
+	}
+	for _, layer := range []string{LayerCurrency, LayerArgmax, LayerOutcome} {
+		rest = append(rest, Verdict{Layer: layer, Status: Skipped, Reason: "the document was erased"})
+	}
+	return document, rest
+}
+
+// ErasedText says what can no longer be opened, "" where nothing was erased.
+func (ev *Evidence) ErasedText(trust Trust) string {
+	var s Statement
+	if _, err := Verify(TypDecision, ev.Statement, trust.Keys, &s); err != nil {
+		return ""
+	}
+	r, err := ev.Erased(s, trust)
+	if r == nil || err != nil {
+		return ""
+	}
+	what := "the texts, the fields, the payload, who asked and whom it was about"
+	if ev.Document == nil {
+		what = "the document, and with it what was weighed and why, and its content: " + what
+	}
+	return plain(what + ": " + r.told())
 }

@@ -25,6 +25,7 @@ import (
 //	statement.jws              compact JWS
 //	receipt.txt                tlog-proof@v1 of the statement; absent where there is no log
 //	earlier.txt                an [Earlier]; absent where nobody cosigned
+//	erasure.jws                compact JWS of the entry by which content was erased; absent where none was
 //	snapshot.tsv               service TAB contract digest LF, sorted
 //	attestations.json          canonical
 //	settings.json              canonical
@@ -33,11 +34,14 @@ import (
 //	bundles/<digest>/<path>    in order of digest and path
 //	entries/<index>.jws        in order of index: what put the rest in force, and what came of the decision
 //	entries/<index>.receipt    tlog-proof@v1 of that entry
+//
+// Where the document was erased too, there is no more of it than statement, receipt, earlier checkpoint and erasure.
 type Evidence struct {
-	Document     []byte // canonical bytes, as stored
+	Document     []byte // canonical bytes, as stored; nil where it was erased
 	Statement    []byte // compact JWS
 	Receipt      []byte // tlog-proof@v1 of the statement, nil for none
 	Earlier      []byte // text of an [Earlier], nil for none
+	Erasure      []byte // compact JWS of an [ErasureRecord], nil where nothing was erased
 	Snapshot     map[string]string
 	Contracts    map[string][]byte // canonical bytes by digest
 	Attestations []AttestationRecord
@@ -54,12 +58,13 @@ type AttestationRecord struct {
 	Level    contracts.Attestation `json:"level"`
 }
 
-// Names of the entries of the archive, in their order. All but receipt and earlier checkpoint are always there.
+// Names of the entries of the archive, in their order. All but receipt, earlier checkpoint and erasure are there wherever the document is.
 const (
 	entryDocument     = "document.json"
 	entryStatement    = "statement.jws"
 	entryReceipt      = "receipt.txt"
 	entryEarlier      = "earlier.txt"
+	entryErasure      = "erasure.jws"
 	entrySnapshot     = "snapshot.tsv"
 	entryAttestations = "attestations.json"
 	entrySettings     = "settings.json"
@@ -139,15 +144,14 @@ func (ev *Evidence) entries() ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries := []entry{
-		{entryDocument, ev.Document},
-		{entryStatement, ev.Statement},
+	var entries []entry
+	for _, e := range []entry{{entryDocument, ev.Document}, {entryStatement, ev.Statement}, {entryReceipt, ev.Receipt}, {entryEarlier, ev.Earlier}, {entryErasure, ev.Erasure}} {
+		if e.text != nil || e.name == entryStatement {
+			entries = append(entries, e)
+		}
 	}
-	if ev.Receipt != nil {
-		entries = append(entries, entry{entryReceipt, ev.Receipt})
-	}
-	if ev.Earlier != nil {
-		entries = append(entries, entry{entryEarlier, ev.Earlier})
+	if ev.Document == nil {
+		return entries, nil
 	}
 	entries = append(entries, []entry{
 		{entrySnapshot, SnapshotText(ev.Snapshot)},
@@ -181,7 +185,11 @@ func parseEntries(entries []entry) (*Evidence, error) {
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-	for _, name := range []string{entryDocument, entryStatement, entrySnapshot, entryAttestations, entrySettings, entryDisclosures} {
+	required := []string{entryDocument, entryStatement, entrySnapshot, entryAttestations, entrySettings, entryDisclosures}
+	if seen[entryErasure] && !seen[entryDocument] {
+		required = []string{entryStatement}
+	}
+	for _, name := range required {
 		if !seen[name] {
 			return nil, fmt.Errorf("%s is missing", name)
 		}
@@ -202,6 +210,9 @@ func (ev *Evidence) parse(e entry) (err error) {
 		return nil
 	case entryEarlier:
 		ev.Earlier = e.text
+		return nil
+	case entryErasure:
+		ev.Erasure = e.text
 		return nil
 	case entrySnapshot:
 		ev.Snapshot, err = parseSnapshot(e.text)

@@ -84,6 +84,10 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	if unsigned == nil {
 		signature = judgeKey(key, s, trust, at)
 	}
+	if ev.Document == nil {
+		document, rest := withoutDocument(ev, s, unsigned == nil, trust)
+		return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, nil, at, policy)}, rest...)
+	}
 	d, decoding := DecodeDocument(ev.Document)
 	if decoding != nil {
 		reason := "the document could not be read"
@@ -155,6 +159,9 @@ func judgeDocument(ev *Evidence, d *Document, s Statement, signed bool, trust Tr
 		return Judge(LayerDocument, err)
 	}
 	if err := s.compare(want); err != nil {
+		return Judge(LayerDocument, err)
+	}
+	if _, err := ev.Erased(s, trust); err != nil {
 		return Judge(LayerDocument, err)
 	}
 	return Judge(LayerDocument, ev.Bound(d))

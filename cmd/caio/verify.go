@@ -132,11 +132,18 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 	if evidence == nil {
 		return c, nil
 	}
+	if text := evidence.ErasedText(trust); text != "" {
+		c.NotShown = []string{text}
+	}
+	if evidence.Document == nil {
+		c.NotShown = append(c.NotShown, verify.NotShown(nil, verdicts)...)
+		return c, nil
+	}
 	c.Document = verify.Digest(evidence.Document)
 	if document, err := verify.DecodeDocument(evidence.Document); err == nil {
 		c.DecisionID = document.DecisionID
 		c.Sentences = decided(evidence, document, verdicts)
-		c.NotShown = verify.NotShown(document, verdicts)
+		c.NotShown = append(c.NotShown, verify.NotShown(document, verdicts)...)
 	}
 	return c, nil
 }

@@ -33,7 +33,7 @@ type Options struct {
 func Check(ctx context.Context, ev *verify.Evidence, o Options) []verify.Verdict {
 	d, err := verify.DecodeDocument(ev.Document)
 	if err != nil {
-		return unread()
+		return unread(ev)
 	}
 	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, complete(ev, d)), check(ctx, ev, d, o)}
 }
@@ -173,7 +173,11 @@ func (r *replaying) reveal() error {
 		}
 	}
 	if r.hidden != nil {
-		r.lacks(verify.Skipped, "%s: without it the terms that compare fields, and the control signal, are taken from the document", verify.Undisclosed(r.hidden))
+		what := verify.Undisclosed(r.hidden).Error()
+		if r.ev.Erasure != nil {
+			what = "erased: " + strings.Join(r.hidden, ", ")
+		}
+		r.lacks(verify.Skipped, "%s: without it the terms that compare fields, and the control signal, are taken from the document", what)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func CheckFile(ctx context.Context, file []byte, trust verify.Trust, o Options) 
 	}
 	d, err := verify.DecodeDocument(ev.Document)
 	if err != nil {
-		return ev, verify.Arrange(append(verdicts, unread()...))
+		return ev, verify.Arrange(append(verdicts, unread(ev)...))
 	}
 	completeness := verify.Judge(verify.LayerCompleteness, complete(ev, d))
 	again := verify.Verdict{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: "the document is not what was signed"}
@@ -36,8 +36,11 @@ func signed(verdicts []verify.Verdict) bool {
 	})
 }
 
-func unread() []verify.Verdict {
-	const reason = "the document could not be read"
+func unread(ev *verify.Evidence) []verify.Verdict {
+	reason := "the document could not be read"
+	if ev.Document == nil {
+		reason = "the document was erased"
+	}
 	return []verify.Verdict{
 		{Layer: verify.LayerCompleteness, Status: verify.Skipped, Reason: reason},
 		{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: reason},
