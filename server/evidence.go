@@ -20,6 +20,13 @@ func (s *Server) getEvidence(c *call) error {
 		return err
 	}
 	past, err := s.past(c.ctx(), c.tenant, id)
+	if isErased(err) {
+		left, err := s.erasedEvidence(c.ctx(), c.tenant, past)
+		if err != nil {
+			return err
+		}
+		return c.answerEvidence(id, left)
+	}
 	if err != nil {
 		return err
 	}
@@ -27,20 +34,47 @@ func (s *Server) getEvidence(c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.query.Get("disclosures") != "none" {
-		if evidence.Disclosures, err = s.disclosures(c.ctx(), c.tenant, id); err != nil {
-			return err
-		}
+	if evidence.Disclosures, err = s.disclosures(c.ctx(), c.tenant, id); err != nil {
+		return err
+	}
+	if err := s.explainErasure(c.ctx(), c.tenant, past, evidence); err != nil {
+		return err
+	}
+	if err := s.logged(c.ctx(), c.tenant, past, evidence); err != nil {
+		return err
 	}
 	if err := evidence.Bound(past.document); err != nil {
 		return fmt.Errorf("server: the store no longer holds what the document names: %w", err)
 	}
+	if err := c.reduce(evidence, past.document); err != nil {
+		return err
+	}
+	return c.answerEvidence(id, evidence)
+}
+
+func (c *call) answerEvidence(id string, ev *verify.Evidence) error {
 	var file bytes.Buffer
-	if err := verify.WriteEvidence(&file, evidence); err != nil {
+	if err := verify.WriteEvidence(&file, ev); err != nil {
 		return err
 	}
 	c.Response().Header().Set("Content-Disposition", `attachment; filename="`+id+`.caio"`)
 	return c.Blob(http.StatusOK, evidenceType, file.Bytes())
+}
+
+// reduce leaves out what the caller wants left out.
+func (c *call) reduce(ev *verify.Evidence, d *verify.Document) error {
+	if subject := c.query.Get("for_subject"); subject != "" {
+		if err := forSubject(ev, d, subject); err != nil {
+			return err
+		}
+	}
+	if c.query.Get("contracts") == contractsOfCandidates {
+		slim(ev, d)
+	}
+	if c.query.Get("disclosures") == "none" {
+		ev.Disclosures = nil
+	}
+	return nil
 }
 
 // evidence puts together the arguments of a decision as the log had them below the decision's base.

@@ -84,6 +84,9 @@ func limit(value string) string {
 
 var text = map[string]any{"type": "string"}
 
+// contractsOfCandidates is the parameter's value that leaves the others out.
+const contractsOfCandidates = "candidates"
+
 // parameters are all that any route knows. The same name means the same everywhere.
 var parameters = map[string]parameter{
 	"detail":      {"How much comes along: `none`, `brief` (the default), or `full`, which adds the document.", map[string]any{"type": "string", "enum": []string{detailNone, detailBrief, detailFull}, "default": detailBrief}, choice(detailNone, detailBrief, detailFull)},
@@ -100,6 +103,8 @@ var parameters = map[string]parameter{
 	"name":        {"The name of a bundle.", text, name},
 	"reason":      {"Why; it stands in the log.", map[string]any{"type": "string", "minLength": 1, "maxLength": maxReason}, reason},
 	"tenant":      {"The tenant that is asked or spoken about; the caller's own when left out. Approvers and operators of the installation's tenant may name another.", text, tenantName},
+	"contracts":   {"Which contracts come along: `all` of the snapshot, or only those of the `candidates`: then the services that did not match can't be re-evaluated.", map[string]any{"type": "string", "enum": []string{"all", contractsOfCandidates}, "default": "all"}, choice("all", contractsOfCandidates)},
+	"for_subject": {"Whom the decision is about, or who asked for it: the file is then for that person, without what concerns others.", text, name},
 	"disclosures": {"Whether the content that the document commits to comes along: `all`, or `none` for a file to hand on.", map[string]any{"type": "string", "enum": []string{"all", "none"}, "default": "all"}, choice("all", "none")},
 }
 

@@ -261,12 +261,12 @@ func TestShadowIsNoDecision(t *testing.T) {
 	evidence, err := verify.ReadEvidence(i.call("GET", "/v1/decisions/"+a.DecisionID+"/evidence", token, "").body)
 	must(t, err)
 	trust := i.trust("default")
-	if v := verify.Check(evidence, trust)[0]; v.Layer != verify.LayerSignature || v.Status != verify.Pass {
+	if v := verify.Check(context.Background(), evidence, trust, verify.Options{})[0]; v.Layer != verify.LayerSignature || v.Status != verify.Pass {
 		t.Fatalf("%+v", v)
 	}
 	evidence.Statement = entries[0].Leaf
 	failed := 0
-	for _, v := range verify.Check(evidence, trust) {
+	for _, v := range verify.Check(context.Background(), evidence, trust, verify.Options{}) {
 		if v.Status == verify.Fail {
 			failed++
 		}

@@ -72,7 +72,15 @@ func (l *Ledger) Proof(ctx context.Context, tenant string, index int64) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := tlog.ProveRecord(latest.Size, index, l.hashes(ctx, tenant))
+	return l.ProofAt(ctx, tenant, index, checkpoint)
+}
+
+// ProofAt is [Ledger.Proof] under a given checkpoint of the tenant's log, which was published: the latest, or one before.
+func (l *Ledger) ProofAt(ctx context.Context, tenant string, index int64, checkpoint reader.Checkpoint) ([]byte, error) {
+	if index < 0 || index >= checkpoint.Size || checkpoint.Size > l.published(tenant).Size {
+		return nil, store.ErrNotFound
+	}
+	hashes, err := tlog.ProveRecord(checkpoint.Size, index, l.hashes(ctx, tenant))
 	if err != nil {
 		return nil, fmt.Errorf("ledger: proving index %d: %w", index, err)
 	}
