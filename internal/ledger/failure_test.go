@@ -268,3 +268,24 @@ func TestWritable(t *testing.T) {
 		t.Errorf("%d leaves", len(got))
 	}
 }
+
+// TestRefuse ends appending, and reading goes on.
+func TestRefuse(t *testing.T) {
+	l := newLedger(t, ledger.Options{}, nil)
+	mustAppend(t, l, entry("a", "x"))
+	first := errors.New("a witness has seen another log")
+	l.Refuse(first)
+	l.Refuse(errors.New("a second reason"))
+	if _, err := l.Append(context.Background(), entry("a", "y")); !errors.Is(err, first) {
+		t.Errorf("appending: %v", err)
+	}
+	if err := l.Probe(context.Background()); !errors.Is(err, first) {
+		t.Errorf("probing: %v", err)
+	}
+	if err := l.Writable(); !errors.Is(err, first) {
+		t.Errorf("it tells: %v", err)
+	}
+	if got := leaves(t, l, "a"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}

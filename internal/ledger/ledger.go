@@ -68,7 +68,8 @@ type Ledger struct {
 	closing sync.RWMutex // held for reading while a call is put into the queue
 	closed  bool
 
-	failed atomic.Pointer[error] // why the last commit failed; nil when it was made
+	failed  atomic.Pointer[error] // why the last commit failed; nil when it was made
+	refused atomic.Pointer[error] // why nothing is written any more, as somebody outside found
 
 	mu          sync.RWMutex
 	logs        map[string]store.Log        // what is durable
@@ -187,8 +188,14 @@ func (l *Ledger) log(tenant string) (store.Log, bool) {
 	return log, ok
 }
 
-// Writable is nil, or why the last commit failed, until one is made again. What is a fault of a caller's does not count.
+// Refuse ends appending for good, for a reason that only somebody outside can see: a log is not the one that others have vouched for. The first reason stays.
+func (l *Ledger) Refuse(reason error) { l.refused.CompareAndSwap(nil, &reason) }
+
+// Writable is nil, or why nothing is appended any more, or why the last commit failed, until one is made again. What is a fault of a caller's does not count.
 func (l *Ledger) Writable() error {
+	if reason := l.refused.Load(); reason != nil {
+		return *reason
+	}
 	if err := l.failed.Load(); err != nil {
 		return *err
 	}

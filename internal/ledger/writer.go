@@ -96,6 +96,9 @@ func (l *Ledger) commit(ctx context.Context, g *group) {
 
 // ready reports whether the ledger may write. After a commit that failed it compares the heads first: a store may have lost the connection, and not the transaction.
 func (l *Ledger) ready(ctx context.Context) error {
+	if reason := l.refused.Load(); reason != nil {
+		return *reason
+	}
 	if l.broken != nil {
 		return l.broken
 	}
