@@ -28,6 +28,7 @@ func addOptions(root *cobra.Command) *options {
 	flags.StringVar(&o.config, "config", os.Getenv("CAIO_CONFIG"), "configuration `FILE` (CAIO_CONFIG)")
 	flags.StringVar(&o.server, "server", or(os.Getenv("CAIO_SERVER"), "http://127.0.0.1:8080"), "`URL` of the server (CAIO_SERVER)")
 	flags.StringVar(&o.token, "token", os.Getenv("CAIO_TOKEN"), "bearer `TOKEN` (CAIO_TOKEN)")
+	flags.Lookup("token").DefValue = "" // help does not show what is secret
 	flags.StringVar(&o.tenant, "tenant", os.Getenv("CAIO_TENANT"), "`ID` of the tenant that is asked or spoken about, default if not given (CAIO_TENANT)")
 	flags.StringVar(&o.format, "format", "pretty", "`FORM` of the output: pretty, json or yaml")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but the result")
