@@ -26,7 +26,7 @@ type policyImpact struct {
 	decisions, scenarios, against string
 	tenants                       []string
 	examples                      int
-	maxChanged                    int64
+	maxChanged, maxOther          int64
 
 	push      policyPush
 	candidate *rego.Bundle // nil where settings alone are tried, and where the server reads it
@@ -42,7 +42,8 @@ func newPolicyImpact(o *options) *cobra.Command {
 BUNDLE is a folder, a tarball, or the digest of a bundle that the server has. The decisions are those of a server (a folder or a tarball is pushed to it first),
 of a file that caio proof export --since wrote, or scenarios, which are decided under --against first. --settings tries other settings, with a bundle or alone.
 
-With --max-changed it is a gate: exit 1 if more decisions than that would come out otherwise than the rules in force decide them, and 4 if it could not be told.`,
+With --max-changed it is a gate: exit 1 if more decisions than that would come out otherwise than the rules in force decide them, and 4 if it could not be told:
+no decision to try it on, decisions that can't be read or decided again, winners that are unknown. --max-other-constraints holds decisions that come out alike for other reasons.`,
 		Example: `  caio policy impact acme --since 7d
   caio policy impact acme --decisions decisions.jsonl.gz --max-changed 0
   caio policy impact acme --against acme-released --scenarios tests --max-changed 0
@@ -63,7 +64,7 @@ With --max-changed it is a gate: exit 1 if more decisions than that would come o
 	cmd.MarkFlagsRequiredTogether("signing-key", "key-id")
 	flags.StringVar(&i.name, "name", "", "the `NAME` under which the bundle is, or is to be, in force; that of its folder or file if not given")
 	flags.StringVar(&i.settings, "settings", "", "decide with the settings of `FILE` in place of those in force")
-	flags.StringVar(&i.since, "since", "", "decisions of this last `TIME`: 12h, 7d, 4w")
+	flags.Var((*ago)(&i.since), "since", "decisions of this last `TIME`: 12h, 7d, 4w")
 	flags.StringVar(&i.from, "from", "", "decisions at this `TIME` or later, RFC 3339")
 	flags.StringVar(&i.to, "to", "", "decisions before this `TIME`, RFC 3339")
 	flags.StringVar(&i.decisions, "decisions", "", "decisions of a `FILE` that caio proof export wrote, in place of a server's")
@@ -71,7 +72,8 @@ With --max-changed it is a gate: exit 1 if more decisions than that would come o
 	flags.StringVar(&i.against, "against", "", "what scenarios are compared with: the bundles of these `FOLDERS` or tarballs, separated by commas")
 	flags.StringSliceVar(&i.tenants, "tenants", nil, "decisions of these `TENANTS`, for people of the installation")
 	flags.IntVar(&i.examples, "examples", impact.DefaultExamples, "show at most `N` of each kind")
-	flags.Int64Var(&i.maxChanged, "max-changed", -1, "fail if more than `N` decisions would change")
+	flags.Int64Var(&i.maxChanged, "max-changed", -1, "fail if more than `N` decisions would come out otherwise than under the rules in force")
+	flags.Int64Var(&i.maxOther, "max-other-constraints", -1, "fail if in more than `N` others some candidate violates other constraints")
 	cmd.MarkFlagsMutuallyExclusive("decisions", "scenarios")
 	cmd.MarkFlagsRequiredTogether("scenarios", "against")
 	for _, offline := range []string{"decisions", "scenarios"} {
@@ -119,18 +121,22 @@ func (i *policyImpact) offline(decide func(context.Context) (*impact.Answer, err
 	}
 }
 
-// gate says whether too much would change: not what the rules in force decide as the candidate does already. Where only what can't be told makes the difference, it can't be told.
+// gate says whether too much would change from today on, beside what the rules in force decide. Where only what can't be told makes the difference, it can't be told.
 func (i *policyImpact) gate(r *impact.Report) error {
-	changed := r.Changed - r.Already
+	c := &r.InForce
 	switch {
-	case r.Total == 0 && i.maxChanged >= 0:
-		return not("there is no decision to try it on")
-	case i.maxChanged < 0:
+	case i.maxChanged < 0 && i.maxOther < 0:
 		return nil
-	case changed > i.maxChanged:
-		return not("%d decisions would change, more than %d", changed, i.maxChanged)
-	case changed+r.WinnerUnknown+r.Errors > i.maxChanged:
-		return &exitError{exitInconclusive, fmt.Errorf("it can't be told whether more than %d decisions would change: of %d the winner is unknown, and %d could not be decided again", i.maxChanged, r.WinnerUnknown, r.Errors)}
+	case c.Total == 0:
+		return &exitError{exitInconclusive, errors.New("there is no decision to try it on")}
+	case i.maxChanged >= 0 && c.Changed > i.maxChanged:
+		return not("decided otherwise than under the rules in force: %d of %d, and at most %d may be", c.Changed, c.Total, i.maxChanged)
+	case i.maxOther >= 0 && c.OtherConstraints > i.maxOther:
+		return not("decided alike, and other constraints are violated: %d of %d, and at most %d may be", c.OtherConstraints, c.Total, i.maxOther)
+	case i.maxChanged >= 0 && c.Changed+c.WinnerUnknown+c.Errors > i.maxChanged:
+		return &exitError{exitInconclusive, fmt.Errorf("it can't be told whether more than %d decisions would change: of %d the winner is unknown, and %d could not be decided again", i.maxChanged, c.WinnerUnknown, c.Errors)}
+	case c.Errors > 0:
+		return &exitError{exitInconclusive, fmt.Errorf("it can't be told: %d could not be decided again", c.Errors)}
 	}
 	return nil
 }
@@ -220,7 +226,7 @@ func (i *policyImpact) onFile(ctx context.Context) (*impact.Answer, error) {
 	read := &metered{Reader: file}
 	r, err := export.NewReader(read)
 	if err != nil {
-		return nil, not("%s: %w", i.decisions, err)
+		return nil, &exitError{exitInconclusive, fmt.Errorf("%s: %w", i.decisions, err)}
 	}
 	inForce, err := bundlesIn(r)
 	if err != nil {
@@ -243,7 +249,7 @@ func (i *policyImpact) onFile(ctx context.Context) (*impact.Answer, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, not("%s: %w", i.decisions, err)
+		return nil, &exitError{exitInconclusive, fmt.Errorf("%s: %w", i.decisions, err)}
 	}
 	return &impact.Answer{Rules: []impact.Comparison{compared}, Report: *report}, nil
 }

@@ -134,8 +134,8 @@ func percent(n, total int64) string {
 
 func (p *presenter) already(r *impact.Report) {
 	p.printf("\n  %s\n", p.bold.Render(fmt.Sprintf("%s of %s would have come out otherwise.", grouped(r.Changed), grouped(r.Total))))
-	if r.Already > 0 {
-		p.printf("  %s\n", p.faint.Render(fmt.Sprintf("%s of them the rules in force decide so already: they were made under others.", grouped(r.Already))))
+	if r.OtherRules > 0 {
+		p.printf("  %s\n", fmt.Sprintf("%s were made under other rules than those in force now. Beside what these decide, %s would come out otherwise.", grouped(r.OtherRules), p.bold.Render(grouped(r.InForce.Changed))))
 	}
 }
 

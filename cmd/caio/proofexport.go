@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/smarthausgroup/caio/engine/impact/export"
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ The file of many decisions holds their documents, what was asked, and the contra
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&e.output, "output", "o", "", "`FILE` to write, DECISION.caio or decisions.jsonl.gz if not given")
-	flags.StringVar(&e.since, "since", "", "decisions of this last `TIME`: 12h, 7d, 4w")
+	flags.Var((*ago)(&e.since), "since", "decisions of this last `TIME`: 12h, 7d, 4w")
 	flags.StringVar(&e.from, "from", "", "decisions at this `TIME` or later, RFC 3339")
 	flags.StringVar(&e.to, "to", "", "decisions before this `TIME`, RFC 3339")
 	flags.BoolVar(&e.content, "content", true, "with what was asked, which scoring reads; --content=false leaves it out of a file that is handed on")
@@ -116,4 +117,21 @@ func (e *proofExport) copy(ctx context.Context, o *options, cmd *cobra.Command, 
 		err = nil
 	}
 	return n, errors.Join(err, ctx.Err())
+}
+
+// ago is the value of a flag: a time back from now, as the server reads it.
+type ago string
+
+var agoForm = regexp.MustCompile(`^[1-9][0-9]{0,4}[hdw]$`)
+
+func (a *ago) String() string { return string(*a) }
+
+func (a *ago) Type() string { return "time" }
+
+func (a *ago) Set(text string) error {
+	if !agoForm.MatchString(text) {
+		return errors.New("a time back from now, as 12h, 7d or 4w")
+	}
+	*a = ago(text)
+	return nil
 }

@@ -77,9 +77,9 @@ type result struct {
 	err                  error
 	of                   *Case
 	after                *outcome
-	kind                 Kind
+	kind                 Kind // beside what was recorded
+	live                 Kind // beside what the rules in force decide, which is what was recorded if it was made under them
 	differences          []Difference
-	already              bool // the rules in force give the candidate's result
 }
 
 // Difference is a predicate or constraint that one candidate violates under one of the rules and not under the other.
@@ -100,23 +100,33 @@ type Difference struct {
 	kind string
 }
 
-func (r *result) compare(after *outcome) {
-	before := &r.of.Recorded
-	r.after, r.differences = after, differences(before, &after.Decision)
+// already reports whether the candidate changes the decision no more: the rules in force give its result.
+func (r *result) already() bool {
+	return r.kind.changed() && (r.live == OtherConstraints || r.live == Unchanged)
+}
+
+func (r *result) compare(recorded, now, after *outcome) {
+	r.after, r.differences = after, differences(&recorded.Decision, &after.Decision)
+	r.kind = kindOf(recorded, after, r.differences)
+	if r.live = r.kind; now != recorded {
+		r.live = kindOf(now, after, differences(&now.Decision, &after.Decision))
+	}
+}
+
+func kindOf(before, after *outcome, differences []Difference) Kind {
 	switch {
 	case before.Outcome != after.Outcome && after.Outcome == verify.Denied:
-		r.kind = RoutedToDenied
+		return RoutedToDenied
 	case before.Outcome != after.Outcome:
-		r.kind = DeniedToRouted
-	case !after.known:
-		r.kind = WinnerUnknown
+		return DeniedToRouted
+	case !before.known || !after.known:
+		return WinnerUnknown
 	case before.Choice.Service != after.Choice.Service:
-		r.kind = AnotherService
-	case len(r.differences) > 0:
-		r.kind = OtherConstraints
-	default:
-		r.kind = Unchanged
+		return AnotherService
+	case len(differences) > 0:
+		return OtherConstraints
 	}
+	return Unchanged
 }
 
 // order is that of the stages in which a candidate can fall.

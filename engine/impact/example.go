@@ -18,7 +18,7 @@ const (
 func (r *result) example() Example {
 	c := r.of
 	e := Example{
-		Kind: r.kind, DecisionID: c.ID, Tenant: c.Tenant, Intent: c.Request.Intent.Type, Time: c.Time.Format(verify.TimeFormat), Already: r.already,
+		Kind: r.kind, DecisionID: c.ID, Tenant: c.Tenant, Intent: c.Request.Intent.Type, Time: c.Time.Format(verify.TimeFormat), Already: r.already(),
 		Before: r.side(&outcome{c.Recorded, true}), After: r.side(r.after),
 		Differences: slices.Clone(r.differences[:min(len(r.differences), maxDifferences)]),
 	}

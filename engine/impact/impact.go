@@ -168,15 +168,15 @@ func (r *run) judge(ctx context.Context, p Pending) result {
 		res.err = err
 		return res
 	}
-	res.compare(after)
-	if c.OtherRules && res.kind.changed() && c.Rules.InForce != nil {
-		now, err := r.decide(ctx, c, c.Rules.InForce)
-		if err != nil {
+	recorded := &outcome{Decision: c.Recorded, known: true}
+	now := recorded
+	if c.OtherRules && c.Rules.InForce != nil {
+		if now, err = r.decide(ctx, c, c.Rules.InForce); err != nil {
 			res.err = err
 			return res
 		}
-		res.already = now.known && after.known && now.Outcome == after.Outcome && now.Choice.Service == after.Choice.Service
 	}
+	res.compare(recorded, now, after)
 	return res
 }
 

@@ -128,6 +128,20 @@ func TestAlready(t *testing.T) {
 	}
 }
 
+// TestUndone: a candidate that takes back what the rules in force changed differs from these, though not from what was recorded.
+func TestUndone(t *testing.T) {
+	free, forbidden := forbidding(t, "pii", "nobody"), forbidding(t, "pii", "cheap")
+	rules := &impact.Rules{Candidate: free, InForce: forbidden}
+	cheap := service(t, "cheap", 0)
+	report, err := impact.Run(context.Background(), sequence(pending(t, 0, "pii", free, rules, cheap), pending(t, 1, "none", free, rules, cheap), pending(t, 2, "pii", forbidden, rules, cheap)), impact.Options{})
+	if err != nil || report.Changed != 1 || report.Already != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if want := (impact.Counts{Total: 3, Unchanged: 1, Changed: 2, DeniedToRouted: 2}); report == nil || report.InForce != want {
+		t.Errorf("against what is in force %+v", report.InForce)
+	}
+}
+
 // TestErrorsAreCounted: what can't be read, or panics, is one error, named, and the others go on.
 func TestErrorsAreCounted(t *testing.T) {
 	free := forbidding(t, "pii", "nobody")

@@ -12,6 +12,8 @@ import (
 // Report is what the candidate rules would have done.
 type Report struct {
 	Counts
+	// InForce is the same decisions, each compared with what the rules in force now decide in place of what was recorded: what putting the candidate in force would change from today on.
+	InForce Counts `json:"against_in_force"`
 	// OtherRules counts the decisions that were made under others than the rules in force now; Already those of the changed which the rules in force decide as the candidate does, so that the candidate changes them no more.
 	OtherRules int64 `json:"made_under_other_rules"`
 	Already    int64 `json:"already"`
@@ -148,14 +150,15 @@ func at[T any](m map[string]*T, key string) *T {
 }
 
 func (t *tally) add(r *result) {
-	kind := r.kind
+	kind, live := r.kind, r.live
 	if r.err != nil {
-		kind = ""
+		kind, live = "", ""
 		if len(t.Failures) < max(1, t.most) {
 			t.Failures = append(t.Failures, Failure{r.name, r.tenant, r.err.Error()})
 		}
 	}
 	t.Counts.add(kind)
+	t.InForce.add(live)
 	at(t.tenants, r.tenant).add(kind)
 	if r.intent != "" {
 		name := r.intent
@@ -179,7 +182,7 @@ func (t *tally) decided(r *result) {
 	if r.of.OtherRules {
 		t.OtherRules++
 	}
-	if r.already {
+	if r.already() {
 		t.Already++
 	}
 	t.difference(r)
