@@ -142,10 +142,12 @@ func newRoot() *cobra.Command {
 		newVerify(o),
 		newProof(o),
 		newTrust(o),
+		newLog(o),
 		newWitness(o),
 		newKey(o),
 		newToken(o),
 		newAPIKey(o),
+		newSubject(o),
 		newVersion(o),
 	)
 	environmental(root)
