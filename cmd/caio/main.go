@@ -142,7 +142,6 @@ func newRoot() *cobra.Command {
 		newVerify(o),
 		newProof(o),
 		newTrust(o),
-		newLog(o),
 		newWitness(o),
 		newKey(o),
 		newToken(o),
