@@ -44,6 +44,7 @@ type compilation struct {
 	bundles []*Bundle
 	modules []*module // in order of name
 	data    map[string]any
+	maps    []dataMap // what of it stands in files
 	schemas []dataSchema
 	packs   []*pack // in order of package
 	groups  map[contracts.Family]*ast.Compiler

@@ -27,7 +27,7 @@ type dataSchema struct {
 	schema
 	bundle   *Bundle
 	file     string
-	compiled *jsonschema.Schema
+	compiled *jsonschema.Schema // with the built-in labels
 }
 
 // readData merges the data of every bundle and the options, and holds it to every schema.
@@ -35,8 +35,39 @@ func (c *compilation) readData(o Options) {
 	c.readDefaults()
 	c.merge(o)
 	for _, s := range c.schemas {
-		c.faults = append(c.faults, s.breaches(c.data)...)
+		for _, fault := range s.breaches(c.data) {
+			c.faults = append(c.faults, c.placed(fault, o))
+		}
 	}
+}
+
+// dataMap is a map of a data file, and where in data it is merged.
+type dataMap struct {
+	node   *source.Node
+	folder string
+}
+
+// placed gives a fault of the data the place in the data file that its value was written in, unless the options have put another there.
+func (c *compilation) placed(d contracts.Diagnostic, o Options) contracts.Diagnostic {
+	settings, inSettings := strings.CutPrefix(d.Pointer, "/"+settingsPath)
+	if has(o.Data, d.Pointer) || inSettings && has(o.Settings, settings) {
+		return d
+	}
+	for _, w := range c.maps {
+		below, ok := strings.CutPrefix(d.Pointer, path.Join("/", w.folder))
+		if w.folder == "" {
+			below, ok = d.Pointer, true
+		}
+		node, exact := w.node.Find(below)
+		if !ok || !exact || below == "" {
+			continue
+		}
+		d.Pos = node.Pos()
+		if d.Code == codeUnknown || d.Code == codeFixed {
+			d.Pos = node.KeyPos()
+		}
+	}
+	return d
 }
 
 // readDefaults merges the data of every bundle, and reads every schema.
@@ -101,8 +132,23 @@ func (c *compilation) mergeDefaults(b *Bundle, node *source.Node, at string) {
 	}
 }
 
+// has reports whether there is something at a pointer, or above it where a list or a plain value takes the place of all.
+func has(value any, pointer string) bool {
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		object, ok := value.(map[string]any)
+		if !ok {
+			break
+		}
+		if value, ok = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(step)]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // mergeFile adds the map of a data file to the data, at its folder.
 func (c *compilation) mergeFile(b *Bundle, node *source.Node, folder string) {
+	c.maps = append(c.maps, dataMap{node, folder})
 	into := c.data
 	if folder != "" {
 		for step := range strings.SplitSeq(folder, "/") {
@@ -208,7 +254,7 @@ func (c *compilation) readSchema(b *Bundle, file File) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(node.JSON()))
 	if err == nil {
 		s := dataSchema{schema: newSchema(document), bundle: b, file: name}
-		if s.compiled, err = compileSchema(document); err == nil {
+		if s.compiled, err = compileSchema(document, contracts.Labels()); err == nil {
 			c.schemas = append(c.schemas, s)
 			return
 		}
@@ -216,10 +262,12 @@ func (c *compilation) readSchema(b *Bundle, file File) {
 	node.Fault(&c.faults, "schema", "the schema can't be used: %v", err)
 }
 
-// compileSchema makes a schema usable that was read as jsonschema.UnmarshalJSON reads it.
-func compileSchema(document any) (*jsonschema.Schema, error) {
+// compileSchema makes a schema usable that was read as jsonschema.UnmarshalJSON reads it. Labels are those that there are.
+func compileSchema(document any, labels []string) (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
+	compiler.RegisterVocabulary(ownKeywords(labels))
+	compiler.AssertVocabs()
 	compiler.UseLoader(noLoader{})
 	if err := compiler.AddResource(schemaURL, document); err != nil {
 		return nil, err
@@ -248,8 +296,15 @@ func (s dataSchema) breaches(data any) (faults contracts.Diagnostics) {
 		faults.Errorf(codeSettings, "", contracts.Position{File: s.file}, "the settings and data can't be read: %v", err)
 		return faults
 	}
+	compiled := s.compiled
+	if len(addedLabels(data)) > 0 {
+		if compiled, err = compileSchema(s.node, knownLabels(data)); err != nil {
+			faults.Errorf(codeSettings, "", contracts.Position{File: s.file}, "the schema can't be used: %v", err)
+			return faults
+		}
+	}
 	var invalid *jsonschema.ValidationError
-	if err := s.compiled.Validate(instance); errors.As(err, &invalid) {
+	if err := compiled.Validate(instance); errors.As(err, &invalid) {
 		s.breach(&faults, invalid)
 	}
 	return faults
@@ -257,6 +312,9 @@ func (s dataSchema) breaches(data any) (faults contracts.Diagnostics) {
 
 // breach reports each leaf of a validation's error; of keys that the schema does not have, each one.
 func (s dataSchema) breach(faults *contracts.Diagnostics, invalid *jsonschema.ValidationError) {
+	if _, named := invalid.ErrorKind.(*kind.PropertyNames); named {
+		return // badName says the same, and where
+	}
 	for _, cause := range invalid.Causes {
 		s.breach(faults, cause)
 	}
@@ -267,17 +325,26 @@ func (s dataSchema) breach(faults *contracts.Diagnostics, invalid *jsonschema.Va
 	for _, step := range invalid.InstanceLocation {
 		pointer += "/" + source.Escape(step)
 	}
-	if others, ok := invalid.ErrorKind.(*kind.AdditionalProperties); ok {
+	reason := invalid.ErrorKind
+	if bad, ok := reason.(badName); ok {
+		pointer += "/" + source.Escape(bad.name)
+		reason = bad.ErrorKind
+	}
+	d := contracts.Diagnostic{Severity: contracts.SeverityError, Code: codeSettings, Pointer: pointer, Pos: contracts.Position{File: s.file}, Summary: reason.LocalizedString(message.NewPrinter(language.English))}
+	switch reason := reason.(type) {
+	case *kind.AdditionalProperties:
 		_, fragment, _ := strings.Cut(invalid.SchemaURL, "#")
 		known := s.resolve(fragment).keys()
-		for _, name := range slices.Sorted(slices.Values(others.Properties)) {
+		for _, name := range slices.Sorted(slices.Values(reason.Properties)) {
 			*faults = append(*faults, unknownSetting(name, known, pointer, s.file))
 		}
 		return
+	case unknownLabel:
+		d.Code, d.Detail = codeValue, reason.remedy()
+	default:
+		if s.bundle != nil {
+			d.Summary = "data does not satisfy the bundle's schema: " + d.Summary
+		}
 	}
-	reason := invalid.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	if s.bundle != nil {
-		reason = "data does not satisfy the bundle's schema: " + reason
-	}
-	faults.Errorf(codeSettings, pointer, contracts.Position{File: s.file}, "%s", reason)
+	*faults = append(*faults, d)
 }

@@ -54,7 +54,7 @@ var referenceErrors = []Explanation{
 	{Code: "unknown-field", Title: "A field that does not exist", Why: "A reference to a field that does not exist is undefined. A rule that needs it never fires, and one that negates it always does.", Remedy: "Use the name that is suggested. docs/policies.md lists what a rule sees."},
 	{Code: "unknown-guarantee", Title: "A guarantee that is very nearly one with a meaning", Why: "Contracts may have guarantees of their own, so that any name can be asked for; nobody promises `latancy`.", Remedy: "Use the name that is suggested."},
 	{Code: "unknown-rule", Title: "A package has no such rule", Why: "It is undefined, silently, wherever it is read.", Remedy: "Use the name that is suggested."},
-	{Code: "unknown-value", Title: "A value that a field never has", Why: "The comparison never holds, or always. Placements, routes, localities, attestations and profiles have fixed values; of labels only what is one letter from a built-in one is refused.",
+	{Code: "unknown-value", Title: "A value that a field never has", Why: "The comparison never holds, or always. Placements, routes, localities, attestations and profiles have fixed values; of labels only what is one letter from a built-in one is refused, but settings that a schema marks with the format caio-label hold none that there isn't.",
 		Remedy: "Use the value that is suggested. Labels of your own belong in settings.core.labels."},
 }
 

@@ -132,7 +132,7 @@ func schemaOf(v any) schema {
 			}
 			switch t {
 			case reflect.TypeFor[label](): // the settings may add others
-				return &jsonschema.Schema{Type: "string", Examples: texts(contracts.Labels())}
+				return &jsonschema.Schema{Type: "string", Format: labelFormat, Examples: texts(contracts.Labels())}
 			case reflect.TypeFor[contracts.Decimal]():
 				return &jsonschema.Schema{Type: "number"}
 			case reflect.TypeFor[contracts.Value]():

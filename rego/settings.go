@@ -15,6 +15,7 @@ import (
 const (
 	codeSettings = "settings"           // a value does not satisfy a schema
 	codeUnknown  = "unknown-setting"    // no schema has the name
+	codeValue    = "unknown-value"      // a value is none of a vocabulary
 	codeFixed    = "coefficients-fixed" // the name is one of the calculus
 )
 
@@ -33,7 +34,7 @@ type CoreSettings struct {
 var coreSchema = sync.OnceValue(func() dataSchema {
 	s := dataSchema{schema: schemaOf(CoreSettings{})}
 	var err error
-	if s.compiled, err = compileSchema(s.node); err != nil {
+	if s.compiled, err = compileSchema(s.node, nil); err != nil {
 		panic("rego: the schema of settings.core can't be used: " + err.Error())
 	}
 	return s
@@ -132,7 +133,7 @@ func (s schema) settings() []schema {
 }
 
 // Check holds settings to what the bundles' schemas say of them, merged over the bundles' defaults. Values are as in [Options]. Pointers lead into the settings: "/gdpr/regions/0"; [SettingsForm.Read] adds positions.
-// Codes are settings, unknown-setting and coefficients-fixed. Settings without a fault can still fail with a rule's own literals; [Compile] says so.
+// Codes are settings, unknown-setting, unknown-value and coefficients-fixed. Settings without a fault can still fail with a rule's own literals; [Compile] says so.
 func (f *SettingsForm) Check(settings map[string]any) (faults contracts.Diagnostics) {
 	for _, name := range sortedKeys(settings) {
 		faults = append(faults, f.Known(name)...)

@@ -78,6 +78,12 @@ var settingsCases = map[string]struct {
 	"a setting of core":         {`{"core": {"label": []}}`, []string{`unknown-setting /core/label did you mean "labels"?`}},
 	"a text for a list":         {`{"gdpr": {"regions": "eu"}}`, []string{"settings /gdpr/regions got string, want array"}},
 	"one of a list":             {`{"gdpr": {"regions": ["eu", 5]}}`, []string{"settings /gdpr/regions/1 got number, want string"}},
+	"labels":                    {`{"gdpr": {"personal_labels": ["pii", "phi"]}, "vendors": {"min_attestation_by_label": {"secret": "verified"}}}`, nil},
+	"labels of one's own":       {`{"core": {"labels": ["telemetry"]}, "gdpr": {"personal_labels": ["telemetry"]}, "residency": {"by_label": {"telemetry": ["eu"]}}}`, nil},
+	"labels misspelt":           {`{"gdpr": {"personal_labels": ["pi", "pii", "ph1"]}}`, []string{`unknown-value /gdpr/personal_labels/0 no label "pi": did you mean "pii"?`, `unknown-value /gdpr/personal_labels/2 did you mean "phi"?`}},
+	"a label of nobody's":       {`{"hipaa": {"labels": ["telescope"]}}`, []string{`unknown-value /hipaa/labels/0 There are: internal, confidential, pii, phi, secret, none; settings.core.labels adds labels`}},
+	"a key that is no label":    {`{"core": {"labels": ["telemetry"]}, "residency": {"by_label": {"telemetri": ["eu"]}}}`, []string{`unknown-value /residency/by_label/telemetri did you mean "telemetry"?`}},
+	"a label of a purpose":      {`{"gdpr": {"purposes": {"p": {"intents": [], "labels": ["Pii"]}}}}`, []string{`unknown-value /gdpr/purposes/p/labels/0 did you mean "pii"?`}},
 	"half a micro":              {`{"spend": {"default_micro_usd": 0.5}}`, []string{"settings /spend/default_micro_usd got number, want integer"}},
 	"half a purpose":            {`{"gdpr": {"purposes": {"a/b": {"intents": ["chat"]}}}}`, []string{"settings /gdpr/purposes/a~1b missing property 'labels'"}},
 	"a flag of text":            {`{"core": {"require_label": "yes"}}`, []string{"settings /core/require_label got string, want boolean"}},
@@ -115,7 +121,7 @@ func TestSettingsForm(t *testing.T) {
 	}
 }
 
-// The schema for people says the same as the check, but of what stands across values.
+// The schema for people says the same as the check, but of labels, which the settings themselves may add to.
 func TestSettingsSchema(t *testing.T) {
 	f := form(t)
 	text, err := json.Marshal(f.Schema())
@@ -139,7 +145,8 @@ func TestSettingsSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := whole.Validate(instance); (err == nil) != (len(c.faults) == 0) {
+		known := slices.ContainsFunc(c.faults, func(f string) bool { return !strings.HasPrefix(f, "unknown-value ") })
+		if err := whole.Validate(instance); (err != nil) != known {
 			t.Errorf("%s: the schema says %v, the check %q", name, err, c.faults)
 		}
 	}

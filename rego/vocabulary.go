@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/source"
 )
 
@@ -149,7 +150,7 @@ func (k *checker) excludes(v value, term *ast.Term, single bool) (report func())
 		return nil
 	}
 	if !closed {
-		values = slices.Concat(values, k.extraLabels())
+		values = slices.Concat(values, addedLabels(k.data))
 	}
 	if len(values) == 0 || slices.Contains(values, text) {
 		return nil
@@ -213,8 +214,8 @@ func vocabulary(s schema, path ast.Ref) (values []string, closed bool) {
 	for _, below := range descend(s, path) {
 		for _, node := range below.alternatives() {
 			names, isClosed := node["enum"].([]any)
-			if !isClosed {
-				names, _ = node["examples"].([]any)
+			if node["format"] == labelFormat {
+				names = texts(contracts.Labels())
 			}
 			closed = closed && isClosed
 			for _, name := range names {
@@ -227,21 +228,4 @@ func vocabulary(s schema, path ast.Ref) (values []string, closed bool) {
 		}
 	}
 	return values, closed && len(values) > 0
-}
-
-// extraLabels are those that the settings add to the vocabulary of labels.
-func (k *checker) extraLabels() []string {
-	var at any = k.data
-	for _, step := range []string{"caio", "settings", "core", "labels"} {
-		object, _ := at.(map[string]any)
-		at = object[step]
-	}
-	list, _ := at.([]any)
-	var labels []string
-	for _, label := range list {
-		if text, ok := label.(string); ok {
-			labels = append(labels, text)
-		}
-	}
-	return labels
 }
