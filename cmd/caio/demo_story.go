@@ -264,7 +264,7 @@ func (d *demonstration) verify(ctx context.Context, name string, evidence *verif
 }
 
 // caught shows the layers that were checked, and which of them noticed.
-func (d *demonstration) caught(c checked) error {
+func (d *demonstration) caught(c verify.Report) error {
 	var shown []verify.Verdict
 	var by []string
 	for _, v := range c.Verdicts {

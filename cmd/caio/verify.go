@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/smarthausgroup/caio/rego"
@@ -82,15 +81,6 @@ func readTrust(file string) (verify.Trust, error) {
 	return trust, nil
 }
 
-// checked is the result of a verification.
-type checked struct {
-	DecisionID string           `json:"decision_id,omitempty"`
-	Document   string           `json:"document,omitempty"` // digest
-	Verdicts   []verify.Verdict `json:"layers"`
-	Sentences  []string         `json:"sentences"`
-	NotShown   []string         `json:"not_shown"`
-}
-
 // replayTimeout bounds the re-evaluation, where nothing else is said.
 const replayTimeout = time.Minute
 
@@ -112,10 +102,10 @@ func readEvidence(path string) ([]byte, error) {
 }
 
 // check runs every layer over the bytes of an evidence file.
-func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key, timeout time.Duration) (checked, error) {
+func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key, timeout time.Duration) (verify.Report, error) {
 	build, err := server.ReadBuild()
 	if err != nil {
-		return checked{}, err
+		return verify.Report{}, err
 	}
 	o := replay.Options{Build: build, Timeout: timeout}
 	if len(policyKeys) > 0 {
@@ -128,44 +118,10 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 		}
 	}
 	evidence, verdicts := replay.CheckFile(ctx, data, trust, o)
-	c := checked{Verdicts: verdicts}
-	if evidence == nil {
-		return c, nil
-	}
-	if text := evidence.ErasedText(trust); text != "" {
-		c.NotShown = []string{text}
-	}
-	if evidence.Document == nil {
-		c.NotShown = append(c.NotShown, verify.NotShown(nil, verdicts)...)
-		return c, nil
-	}
-	c.Document = verify.Digest(evidence.Document)
-	if document, err := verify.DecodeDocument(evidence.Document); err == nil {
-		c.DecisionID = document.DecisionID
-		c.Sentences = decided(evidence, document, verdicts)
-		c.NotShown = append(c.NotShown, verify.NotShown(document, verdicts)...)
-	}
-	return c, nil
+	return verify.NewReport(evidence, trust, verdicts), nil
 }
 
-// decided tells the decision if what it tells was checked: if nothing failed, and the re-evaluation came to the same. Where content is hidden, or keys of policies are missing, it says first
-// what was not re-evaluated. Who knows what a contract that was left out would have changed: then it tells nothing.
-func decided(evidence *verify.Evidence, document *verify.Document, verdicts []verify.Verdict) []string {
-	i := slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerReplay })
-	leftOut := func(u verify.Unmatched) bool { return evidence.Contracts[evidence.Snapshot[u.Service]] == nil }
-	if verify.ExitCode(verdicts) == exitNo || i < 0 || slices.ContainsFunc(document.Unmatched, leftOut) {
-		return nil
-	}
-	switch sentences := verify.Sentences(evidence, document); verdicts[i].Status {
-	case verify.Pass:
-		return sentences
-	case verify.Skipped:
-		return append([]string{"not all of this was re-evaluated: " + verdicts[i].Reason}, sentences...)
-	}
-	return nil
-}
-
-func (p *presenter) checked(c checked) {
+func (p *presenter) checked(c verify.Report) {
 	if c.DecisionID != "" {
 		p.printf("%s %s\n%s\n\n", p.title.Render("decision"), c.DecisionID, p.faint.Render("document "+c.Document))
 	}

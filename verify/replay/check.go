@@ -35,41 +35,7 @@ func Check(ctx context.Context, ev *verify.Evidence, o Options) []verify.Verdict
 	if err != nil {
 		return unread(ev)
 	}
-	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, complete(ev, d)), check(ctx, ev, d, o)}
-}
-
-// complete says whether candidates and unmatched together are exactly the services of the committed snapshot.
-func complete(ev *verify.Evidence, d *verify.Document) error {
-	if digest := verify.Digest(verify.SnapshotText(ev.Snapshot)); digest != d.Snapshot.Digest {
-		return &verify.Fault{Pointer: "/snapshot/digest", Reason: "the evidence holds another snapshot than the document names", Want: d.Snapshot.Digest, Got: digest}
-	}
-	left := map[string]bool{}
-	for service := range ev.Snapshot {
-		left[service] = true
-	}
-	account := func(list string, i int, service string) error {
-		if !left[service] {
-			return &verify.Fault{Pointer: fmt.Sprintf("/%s/%d/service", list, i), Reason: "the service is not in the snapshot, or it is accounted for already", Got: service}
-		}
-		delete(left, service)
-		return nil
-	}
-	for i, candidate := range d.Candidates {
-		if err := account("candidates", i, candidate.Service); err != nil {
-			return err
-		}
-	}
-	for i, unmatched := range d.Unmatched {
-		if err := account("unmatched", i, unmatched.Service); err != nil {
-			return err
-		}
-	}
-	for service := range ev.Snapshot {
-		if left[service] {
-			return &verify.Fault{Pointer: "/candidates", Reason: "a service of the snapshot is neither a candidate nor unmatched", Want: service}
-		}
-	}
-	return nil
+	return []verify.Verdict{verify.Judge(verify.LayerCompleteness, verify.Complete(ev, d)), check(ctx, ev, d, o)}
 }
 
 // replaying re-evaluates one document.

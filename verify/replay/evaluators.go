@@ -34,7 +34,7 @@ func (r *replaying) differs(f *verify.Fault) verify.Verdict {
 // unexplained is what no evaluator of predicates and constraints could have made: their verdicts, reasons, margins and warnings are taken from the document, and everything else, which is integers, is decided
 // again. Only what exists can have a verdict.
 func (r *replaying) unexplained() error {
-	if err := complete(r.ev, r.document); err != nil {
+	if err := verify.Complete(r.ev, r.document); err != nil {
 		return err
 	}
 	rules, uncompiled := Compile(r.arguments)

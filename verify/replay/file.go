@@ -21,7 +21,7 @@ func CheckFile(ctx context.Context, file []byte, trust verify.Trust, o Options) 
 	if err != nil {
 		return ev, verify.Arrange(append(verdicts, unread(ev)...))
 	}
-	completeness := verify.Judge(verify.LayerCompleteness, complete(ev, d))
+	completeness := verify.Judge(verify.LayerCompleteness, verify.Complete(ev, d))
 	again := verify.Verdict{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: "the document is not what was signed"}
 	if signed(verdicts) {
 		again = check(ctx, ev, d, o)

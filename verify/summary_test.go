@@ -1,4 +1,4 @@
-package main
+package verify_test
 
 import (
 	"testing"
@@ -24,17 +24,17 @@ func TestOnlyCheckedDecisionsAreTold(t *testing.T) {
 		}, "", 0},
 		"not run": {nil, "", 0},
 	} {
-		sentences := decided(&verify.Evidence{}, denied, c.verdicts)
+		sentences := verify.Told(&verify.Evidence{}, denied, c.verdicts)
 		if len(sentences) != c.n || c.n > 0 && (sentences[0] != c.first || sentences[c.n-1] != told) {
 			t.Errorf("%s: %q", name, sentences)
 		}
 	}
 	denied.Unmatched = []verify.Unmatched{{Service: "a", IDs: []string{"capability"}}}
 	skipped := []verify.Verdict{{Layer: verify.LayerReplay, Status: verify.Skipped}}
-	if sentences := decided(&verify.Evidence{Snapshot: map[string]string{"a": "d"}}, denied, skipped); sentences != nil {
+	if sentences := verify.Told(&verify.Evidence{Snapshot: map[string]string{"a": "d"}}, denied, skipped); sentences != nil {
 		t.Errorf("a contract is left out: %q", sentences)
 	}
-	if sentences := decided(&verify.Evidence{Snapshot: map[string]string{"a": "d"}, Contracts: map[string][]byte{"d": []byte("{}")}}, denied, skipped); len(sentences) != 3 {
+	if sentences := verify.Told(&verify.Evidence{Snapshot: map[string]string{"a": "d"}, Contracts: map[string][]byte{"d": []byte("{}")}}, denied, skipped); len(sentences) != 3 {
 		t.Errorf("no contract is left out: %q", sentences)
 	}
 }
