@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/smarthausgroup/caio/engine"
 	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -102,6 +104,7 @@ func (s *Server) openAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	logs = slices.DeleteFunc(logs, func(log store.Log) bool { return log.Was != "" })
 	for _, log := range logs {
 		if _, err := s.tenantOf(ctx, log.Tenant); err != nil {
 			return err

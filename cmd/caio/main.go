@@ -142,6 +142,7 @@ func newRoot() *cobra.Command {
 		newVerify(o),
 		newProof(o),
 		newTrust(o),
+		newLog(o),
 		newWitness(o),
 		newKey(o),
 		newToken(o),

@@ -15,7 +15,6 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/seal"
-	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
@@ -99,31 +98,40 @@ func override(cmd *cobra.Command, c, flags *config) {
 }
 
 func (o *options) serve(cmd *cobra.Command, c config, read func() (config, error)) error {
-	file, err := storeFile(c.Store)
+	setup, closing, err := o.opened(cmd, c)
 	if err != nil {
 		return err
+	}
+	return errors.Join(o.serveOpened(cmd, c, read, setup), closing())
+}
+
+// opened opens what the configuration names, and says of what a server over it is made.
+func (o *options) opened(cmd *cobra.Command, c config) (setup server.Config, closing func() error, err error) {
+	file, err := storeFile(c.Store)
+	if err != nil {
+		return setup, nil, err
 	}
 	subjectsFile, err := storeFile(c.subjects(file))
 	if err != nil {
-		return err
+		return setup, nil, err
 	}
 	store, err := sqlite.Open(cmd.Context(), file)
 	if err != nil {
-		return err
+		return setup, nil, err
 	}
 	subjects, err := seal.Open(cmd.Context(), subjectsFile, rand.Reader)
 	if err != nil {
-		return errors.Join(err, store.Close())
+		return setup, nil, errors.Join(err, store.Close())
 	}
-	return errors.Join(o.serveStore(cmd, c, read, store, subjects), subjects.Close(), store.Close())
-}
-
-func (o *options) serveStore(cmd *cobra.Command, c config, read func() (config, error), store store.Store, subjects *seal.Subjects) error {
-	setup, err := o.serverConfig(cmd, c)
-	if err != nil {
-		return err
+	closing = func() error { return errors.Join(subjects.Close(), store.Close()) }
+	if setup, err = o.serverConfig(cmd, c); err != nil {
+		return setup, nil, errors.Join(err, closing())
 	}
 	setup.Store, setup.Subjects = store, subjects
+	return setup, closing, nil
+}
+
+func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config, error), setup server.Config) error {
 	s, err := server.New(cmd.Context(), setup)
 	if err != nil {
 		return o.undecided(cmd, err)

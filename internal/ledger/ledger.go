@@ -132,14 +132,19 @@ func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 // openLogs opens every log, and publishes what was committed and not published.
 func (l *Ledger) openLogs(ctx context.Context, logs []store.Log) error {
 	for _, log := range logs {
+		if log.Was != "" { // nothing is appended to it, and what is wrong with it was told when it was given up
+			checkpoint, err := l.store.LastCheckpoint(ctx, log.Tenant)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("ledger: %w", err)
+			}
+			l.logs[log.Tenant], l.checkpoints[log.Tenant] = log, checkpoint
+			continue
+		}
 		tree, checkpoint, err := l.openLog(ctx, log)
 		if err != nil {
 			return fmt.Errorf("ledger: %w", err)
 		}
 		l.logs[log.Tenant], l.checkpoints[log.Tenant] = log, checkpoint
-		if log.Was != "" {
-			continue
-		}
 		l.trees[log.Tenant] = tree
 		if err := l.options.Folder.write(log.Origin, checkpoint.Note); err != nil {
 			return fmt.Errorf("ledger: keeping the checkpoint of a log outside the store: %w", err)

@@ -1,0 +1,396 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
+	"github.com/spf13/cobra"
+)
+
+func newLog(o *options) *cobra.Command {
+	return group("log", "Check a whole log, copy it, begin one anew", newLogVerify(o), newLogExport(o), newLogRecover(o))
+}
+
+func newLogVerify(o *options) *cobra.Command {
+	var trustFile string
+	var earlier []string
+	cmd := &cobra.Command{
+		Use:   "verify [URL|DIR]",
+		Short: "Read a whole log, derive its tree again, and hold every entry to the trusted keys",
+		Long: `Read a whole log, derive its tree again, and hold every entry to the trusted keys.
+
+The log is where a server serves it, https://HOST/log/ORIGIN, or a folder in the layout of c2sp.org/tlog-tiles, as caio log export writes it.
+Without one it is that of the trust file on the server. Keys come from the trust file alone. With --earlier the log must still hold what a
+checkpoint that was kept from before says: without any, a log that was made anew as a whole can't be told from the true one.
+
+Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the command was wrong; 3: the log could not be read.`,
+		Example: "  caio log verify --trust trust.json\n  caio log verify log --trust trust.json --earlier checkpoint-january",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			trust, err := readTrust(trustFile)
+			if err != nil {
+				return err
+			}
+			source, err := o.logSource(slices.Concat(args, []string{""})[0], trust)
+			if err != nil {
+				return err
+			}
+			return o.checkLog(cmd, source, trust, earlier)
+		},
+	}
+	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().StringSliceVar(&earlier, "earlier", nil, "`FILES` with checkpoints that were kept from before")
+	markRequired(cmd, "trust")
+	return cmd
+}
+
+func newLogExport(o *options) *cobra.Command {
+	var trustFile string
+	cmd := &cobra.Command{
+		Use:   "export DIR [URL]",
+		Short: "Copy a whole log into a folder, and check it on the way",
+		Long: `Copy a whole log into a folder, in the layout of c2sp.org/tlog-tiles, and check it on the way as caio log verify does.
+
+A folder that holds an earlier copy is brought up to date: the log must still hold all that the copy says.`,
+		Example: "  caio log export log --trust trust.json",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			trust, err := readTrust(trustFile)
+			if err != nil {
+				return err
+			}
+			source, err := o.logSource(slices.Concat(args[1:], []string{""})[0], trust)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return err
+			}
+			var earlier []string
+			if _, err := os.Stat(filepath.Join(args[0], tlog.CheckpointPath)); err == nil {
+				earlier = []string{filepath.Join(args[0], tlog.CheckpointPath)}
+			}
+			copying := &copySource{source: source, folder: args[0]}
+			if err := o.checkLog(cmd, copying, trust, earlier); err != nil {
+				return err
+			}
+			return copying.finish()
+		},
+	}
+	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	markRequired(cmd, "trust")
+	return cmd
+}
+
+func newLogRecover(o *options) *cobra.Command {
+	var reason, actor string
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Begin a tenant's log anew, where the one in the store can't be appended to",
+		Long: `Begin a tenant's log anew, under another origin, where the one in the store can't be appended to: it is an older copy, or not the one that was
+published, and the right one is lost for good. The server must not be running.
+
+The first entry of the new log commits to the last known checkpoint of the lost one, and says why. What is in force according to the store is put in
+force again. The log before stays in the store and is served under its origin. Auditors need a new trust file, and should ask for the reason.`,
+		Example: "  caio log recover --config caio.yaml --tenant acme --reason 'disk lost on 3 May, restored from the night before'",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, faults, err := readConfig(o.config, os.Environ())
+			if err == nil && o.diagnose(cmd, faults) {
+				err = &exitError{code: exitUsage}
+			}
+			if err != nil {
+				return err
+			}
+			return o.recoverLog(cmd, c, actor, reason)
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` that stands in the log")
+	cmd.Flags().StringVar(&actor, "actor", "operator", "`NAME` of who does this, which stands in the log")
+	markRequired(cmd, "reason")
+	return cmd
+}
+
+func (o *options) recoverLog(cmd *cobra.Command, c config, actor, reason string) error {
+	setup, closing, err := o.opened(cmd, c)
+	if err != nil {
+		return err
+	}
+	done, err := server.Recover(cmd.Context(), setup, o.tenantOrDefault(), actor, reason)
+	if errors.Is(err, ledger.ErrSound) {
+		err = not("the log of tenant %q is as it was published: there is nothing to recover", o.tenantOrDefault())
+	}
+	if err = errors.Join(err, closing()); err != nil {
+		return err
+	}
+	return o.tell(cmd, done, "the log %s, of which the store has %s entries, was given up:\n  %s\nits successor is %s, and begins with %s entries; start the server, and give auditors a new trust file (caio trust export)",
+		done.Lost, grouped(done.Kept), done.Why, done.Origin, grouped(done.Entries))
+}
+
+// checkedLog is what `caio log verify` found.
+type checkedLog struct {
+	Origin   string           `json:"origin"`
+	Size     int64            `json:"size"`
+	Root     string           `json:"root"`
+	Tiles    int64            `json:"tiles"`
+	Entries  map[string]int64 `json:"entries"`  // by type
+	Cosigned []string         `json:"cosigned"` // by which witnesses of the trust file's policy
+	Unknown  int              `json:"unknown_signatures"`
+}
+
+// checkLog derives a log again, checks every entry, and tells the result.
+func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.Trust, earlier []string) error {
+	keys, policy, err := logKeys(trust)
+	if err != nil {
+		return err
+	}
+	var before []tlog.Checkpoint
+	for _, file := range earlier {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		c, err := tlog.ParseCheckpoint(text)
+		if err == nil {
+			_, _, err = c.Verify(keys...)
+		}
+		if err != nil {
+			return unable("%s: %w", file, err)
+		}
+		before = append(before, c)
+	}
+	meter := o.meter(cmd, "verifying", "entries")
+	entries := &entryChecks{trust: trust, found: map[string]int64{}}
+	if entries.origin, err = originAt(cmd.Context(), source); err != nil {
+		return logError(err)
+	}
+	checked, err := tlog.CheckLog(cmd.Context(), source, tlog.Options{Keys: keys, Earlier: before, Leaf: entries.take, Progress: meter.step})
+	if err == nil {
+		err = entries.flush()
+	}
+	meter.end()
+	if err != nil {
+		return logError(err)
+	}
+	quorum, err := policy.Satisfied(checked.Verified)
+	if err != nil {
+		return not("the checkpoint of %s at size %d: %w", checked.Checkpoint.Origin, checked.Checkpoint.Size, err)
+	}
+	result := checkedLog{
+		Origin: checked.Checkpoint.Origin, Size: checked.Checkpoint.Size, Root: fmt.Sprintf("%x", checked.Checkpoint.Root), Tiles: checked.Tiles,
+		Entries: entries.found, Cosigned: slices.Concat([]string{}, quorum.Witnesses), Unknown: len(checked.Unknown),
+	}
+	return o.tell(cmd, result, "%s", result)
+}
+
+// String says it for people.
+func (c checkedLog) String() string {
+	lines := []string{
+		fmt.Sprintf("%s holds: %s entries, %s tiles of hashes, root %s", c.Origin, grouped(c.Size), grouped(c.Tiles), c.Root),
+		"every entry is signed by a trusted key that was in use at its index:",
+	}
+	for _, typ := range slices.SortedFunc(maps.Keys(c.Entries), func(a, b string) int { return cmp.Or(cmp.Compare(c.Entries[b], c.Entries[a]), cmp.Compare(a, b)) }) {
+		lines = append(lines, fmt.Sprintf("  %s  %s", typ, grouped(c.Entries[typ])))
+	}
+	switch {
+	case len(c.Cosigned) > 0:
+		lines = append(lines, "cosigned by "+strings.Join(c.Cosigned, ", "))
+	default:
+		lines = append(lines, "unwitnessed: that everybody sees this log is asserted by its operator alone")
+	}
+	if c.Unknown > 0 {
+		lines = append(lines, fmt.Sprintf("%d signatures of the checkpoint are of nobody whom the trust file knows", c.Unknown))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// logError gives an error of a log its exit code.
+func logError(err error) error {
+	for _, no := range []error{tlog.ErrLog, tlog.ErrMalformed, tlog.ErrUntrusted, tlog.ErrSignature, errEntry} {
+		if errors.Is(err, no) {
+			return not("%w", err)
+		}
+	}
+	return err
+}
+
+// logKeys are the keys of the trust file's logs, and of the witnesses of its policy.
+func logKeys(trust verify.Trust) ([]tlog.Key, tlog.Policy, error) {
+	policy := tlog.Policy{Quorum: tlog.None}
+	if trust.Policy != "" {
+		var err error
+		if policy, err = tlog.ParsePolicy([]byte(trust.Policy)); err != nil {
+			return nil, policy, err
+		}
+	}
+	var keys []tlog.Key
+	for _, log := range trust.Logs {
+		if log.Key == "" {
+			continue
+		}
+		key, err := tlog.ParseKey(log.Key)
+		if err != nil {
+			return nil, policy, err
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, policy, unable("the trust file has no key of a log's checkpoints: caio trust export writes one that has")
+	}
+	for _, witness := range policy.Witnesses {
+		keys = append(keys, witness.Key)
+	}
+	return keys, policy, nil
+}
+
+// originAt is whose checkpoint there is. Its signature is checked later.
+func originAt(ctx context.Context, source tlog.Source) (string, error) {
+	text, err := source.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: there is no checkpoint: %w", tlog.ErrLog, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	c, err := tlog.ParseCheckpoint(text)
+	return c.Origin, err
+}
+
+// errEntry is that an entry doesn't hold.
+var errEntry = errors.New("an entry does not hold")
+
+// entryChecks holds entries to the trusted keys, some at once.
+type entryChecks struct {
+	trust  verify.Trust
+	origin string
+	first  int64 // index of the first that waits
+	wait   [][]byte
+	found  map[string]int64
+}
+
+// take keeps an entry until as many wait as a tile has.
+func (c *entryChecks) take(index int64, entry []byte) error {
+	c.wait = append(c.wait, slices.Clone(entry))
+	if len(c.wait) < tlog.TileWidth {
+		return nil
+	}
+	return c.flush()
+}
+
+func (c *entryChecks) flush() error {
+	types, faults := make([]string, len(c.wait)), make([]error, len(c.wait))
+	var workers sync.WaitGroup
+	count := runtime.GOMAXPROCS(0)
+	for w := range count {
+		workers.Go(func() {
+			for i := w; i < len(c.wait); i += count {
+				types[i], faults[i] = c.trust.CheckEntry(c.origin, c.first+int64(i), c.wait[i])
+			}
+		})
+	}
+	workers.Wait()
+	for i, err := range faults {
+		if err != nil {
+			return fmt.Errorf("%w: index %d of %s: %w", errEntry, c.first+int64(i), c.origin, err)
+		}
+		c.found[types[i]]++
+	}
+	c.first += int64(len(c.wait))
+	c.wait = c.wait[:0]
+	return nil
+}
+
+// logSource is a log at an address or in a folder; "" is the log of the trust file on the server.
+func (o *options) logSource(where string, trust verify.Trust) (tlog.Source, error) {
+	switch {
+	case strings.HasPrefix(where, "http://"), strings.HasPrefix(where, "https://"):
+		return &httpSource{o, strings.TrimSuffix(where, "/")}, nil
+	case where != "":
+		if info, err := os.Stat(where); err != nil || !info.IsDir() {
+			return nil, unable("%s is neither a folder with a log nor an address like https://HOST/log/ORIGIN", where)
+		}
+		return tlog.Folder(os.DirFS(where)), nil
+	case len(trust.Logs) == 1:
+		return &httpSource{o, strings.TrimSuffix(o.server, "/") + "/log/" + trust.Logs[0].Origin}, nil
+	}
+	return nil, misused("the trust file has %d logs: say which, as %s/log/ORIGIN", len(trust.Logs), strings.TrimSuffix(o.server, "/"))
+}
+
+// httpSource is a log where it is served.
+type httpSource struct {
+	options *options
+	base    string
+}
+
+// Read implements [tlog.Source].
+func (s *httpSource) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/"+path, nil)
+	if err != nil {
+		return nil, misused("%w", err)
+	}
+	if s.options.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.options.token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, unable("%w", err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, limit))
+	switch {
+	case err != nil:
+		return nil, unable("%w", err)
+	case response.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%s: %w", request.URL, fs.ErrNotExist)
+	case response.StatusCode != http.StatusOK:
+		return nil, s.options.refused(request, response.StatusCode, text)
+	}
+	return text, nil
+}
+
+// copySource writes what is read of a log into a folder; the checkpoint last, when everything that it speaks of is there.
+type copySource struct {
+	source     tlog.Source
+	folder     string
+	checkpoint []byte
+}
+
+// Read implements [tlog.Source].
+func (s *copySource) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if path == tlog.CheckpointPath && s.checkpoint != nil {
+		return s.checkpoint, nil // one of them, however often it is asked for
+	}
+	data, err := s.source.Read(ctx, path, limit)
+	if err != nil {
+		return nil, err
+	}
+	if path == tlog.CheckpointPath {
+		s.checkpoint = data
+		return data, nil
+	}
+	name := filepath.Join(s.folder, filepath.FromSlash(path))
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	return data, os.WriteFile(name, data, 0o644)
+}
+
+func (s *copySource) finish() error {
+	return os.WriteFile(filepath.Join(s.folder, tlog.CheckpointPath), s.checkpoint, 0o644)
+}
