@@ -14,6 +14,7 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // endpoint is a call of the API with an address and a body that make it succeed for whom it is open to.
@@ -83,6 +84,7 @@ func endpoints() []endpoint {
 		{"POST", "/v1/api-keys", `{"subject": "ci", "roles": ["app"]}`, "", 201, "operator"},
 		{"GET", "/v1/api-keys", "", "", 200, "operator"},
 		{"DELETE", "/v1/api-keys/{key}", "", "", 204, "operator"},
+		{"POST", "/v1/keys/revocations", `{"revocation": "{revocation}"}`, "", 201, "operator"},
 		{"GET", "/v1/trust", "", "", 200, "auditor operator"},
 		{"GET", "/v1/decisions/{decision}/receipt", "", "", 200, "app auditor operator"},
 		{"GET", "/log/{origin}/checkpoint", "", "", 200, "auditor operator"},
@@ -107,9 +109,22 @@ func (e endpoint) described() string {
 }
 
 func (e endpoint) at(x ids) endpoint {
-	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{shadow}", x.shadow, "{origin}", x.origin, "{revision}", "1", "{hold}", "of-"+x.decision)
+	r := strings.NewReplacer("{service}", x.service, "{digest}", x.digest, "{decision}", x.decision, "{key}", x.key, "{bundle}", x.bundle, "{tarball}", x.tarball, "{shadow}", x.shadow, "{origin}", x.origin, "{revision}", "1", "{hold}", "of-"+x.decision, "{revocation}", revocationIn(x.origin))
 	e.path, e.body = r.Replace(e.path), r.Replace(e.body)
 	return e
+}
+
+// revocationIn is the root's word on a key that never was in a log.
+func revocationIn(log string) string {
+	root, err := verify.NewSigner(rootKey)
+	if err != nil {
+		panic(err)
+	}
+	word, err := root.Sign(verify.TypRevocation, verify.RevocationRecord{V: 1, Log: log, KID: "nobody", Reason: "x"})
+	if err != nil {
+		panic(err)
+	}
+	return string(word)
 }
 
 func (i *installation) send(e endpoint, token string) reply {

@@ -147,6 +147,9 @@ func (c Config) filled() (Config, error) {
 		}
 		c.Build = build
 	}
+	if err := checkRoot(c.Root, c.Signer); err != nil {
+		return c, err
+	}
 	if err := c.Retention.check(); err != nil {
 		return c, err
 	}

@@ -109,6 +109,9 @@ violation["WEAPONS"] contains "weapons are not routed" if input.request.intent.t
 // logKey signs the checkpoints of every test.
 var logKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
+// rootKey is the offline root of every test.
+var rootKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
+
 func start(t *testing.T, options ...option) *installation {
 	t.Helper()
 	return startAt(t, filepath.Join(t.TempDir(), "caio.db"), nil, options...)
@@ -132,7 +135,7 @@ func startAt(t *testing.T, path string, before *installation, options ...option)
 	must(t, err)
 	i := &installation{t: t, path: path, store: opened, subjects: subjects, issuer: issuer, logs: &buffer{}}
 	i.config = server.Config{
-		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, Bundles: []*rego.Bundle{pack(t)}, AllowUnsigned: true,
+		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, Root: rootKey.Public().(ed25519.PublicKey), Bundles: []*rego.Bundle{pack(t)}, AllowUnsigned: true,
 		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}}, Logger: slog.New(slog.NewJSONHandler(i.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range options {

@@ -139,14 +139,21 @@ func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {
 	return keys, nil
 }
 
-// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, one tenant's log with the key of its checkpoints, and the keys.
+// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, one tenant's log with the key of its checkpoints, the keys, and what the offline root has revoked.
 func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error) {
 	log, err := s.ledger.Reader.Log(ctx, tenant)
 	if err != nil {
 		return verify.Trust{}, err
 	}
 	keys, err := s.publicKeys(ctx)
-	return verify.Trust{Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin, Key: ledger.VKey(log.Origin, s.logKey())}}, Keys: keys}, err
+	if err != nil {
+		return verify.Trust{}, err
+	}
+	keys, revocations, err := s.believed(ctx, log, keys)
+	return verify.Trust{
+		Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin, Key: ledger.VKey(log.Origin, s.logKey())}},
+		Keys: keys, Root: s.config.Root, Revocations: revocations,
+	}, err
 }
 
 // getTrust is the trust file of the caller's tenant (spec/proof.md, "The statement and the signature").

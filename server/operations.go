@@ -150,6 +150,7 @@ var operations = []operation{
 	{id: "issue-key", summary: "Issue an API key. The answer holds it, once; the store keeps its SHA-256. A repetition issues another: there is no `Idempotency-Key` here.", query: []string{"tenant"}, media: mediaJSON, takes: APIKeyRequest{}, status: []int{201}, gives: APIKeyIssued{}},
 	{id: "api-keys", summary: "The tenant's API keys, the oldest first, without the keys themselves.", query: []string{"tenant", "cursor", "limit"}, status: ok, gives: APIKeyList{}},
 	{id: "revoke-key", summary: "Revoke an API key: it is taken no more.", query: []string{"tenant"}, status: []int{204}},
+	{id: "revoke-signing-key", summary: "Hand in what the offline root signed: that nothing which a key signed from an index of a log on is to be believed. It becomes an entry of that log. The same one again changes nothing.", media: mediaJSON, takes: KeyRevocationRequest{}, status: []int{200, 201}, gives: KeyRevocationAnswer{}},
 	{id: "trust", summary: "What an auditor pins: the issuer, the tenant's log, and the keys with the indices between which they were in use.", status: ok, gives: plain},
 	{id: "checkpoint", summary: "What the log says of itself: origin, size and root, signed (c2sp.org/tlog-checkpoint).", status: ok, gives: plain, givesMedia: "text/plain"},
 	{id: "tile", summary: "A part of the log: hashes at `tile/<level>/<index>`, entries at `tile/entries/<index>`, and `.p/<width>` behind it for one that is not full (c2sp.org/tlog-tiles).", status: ok, gives: plain, givesMedia: "application/octet-stream"},

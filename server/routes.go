@@ -85,6 +85,7 @@ func (s *Server) routes() []route {
 		{post, "/v1/api-keys", operators, s.postAPIKey, op("issue-key")},
 		{get, "/v1/api-keys", operators, s.listAPIKeys, op("api-keys")},
 		{del, "/v1/api-keys/:id", operators, s.deleteAPIKey, op("revoke-key")},
+		{post, "/v1/keys/revocations", operators, s.postRevocation, op("revoke-signing-key")},
 		{get, "/v1/trust", auditors, s.getTrust, op("trust")},
 
 		{get, "/log/:origin/checkpoint", auditors, s.getCheckpoint, op("checkpoint")},
