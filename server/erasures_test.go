@@ -4,17 +4,24 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/server"
@@ -377,19 +384,44 @@ func TestErasureAfterSubjectsRestore(t *testing.T) {
 	}
 }
 
-// canaries are strings that stand where content stands in a request, each in one place.
+// canaries are strings that stand where content stands in a request, each in one place. That of the field is how its numbers stand in what is sealed, quantised.
 var canaries = map[string]string{
 	"subject": "canary-of-who-asks@example.com", "data subject": "canary-whom-it-is-about", "intent": "canary of the intent", "context": "canary of the context",
-	"conversation": "canary-of-a-conversation", "payload": "canary of the payload",
+	"conversation": "canary-of-a-conversation", "payload": "canary of the payload", "field": numbers(quantised(canaryField())),
 }
 
-// everyCanary is a request with all of them, for whose fields it takes a pattern of numbers.
-var everyCanary = fmt.Sprintf(`{"intent": {"type": "embeddings", "text": %q}, "context": {"text": %q, "conversation_id": %q}, "data": {"subjects": [%q]}, "payload": {"text": %q}}`,
-	canaries["intent"], canaries["context"], canaries["conversation"], canaries["data subject"], canaries["payload"])
+// everyCanary is a request with all of them but who asks.
+var everyCanary = fmt.Sprintf(`{"intent": {"type": "embeddings", "text": %q}, "context": {"text": %q, "conversation_id": %q}, "data": {"subjects": [%q]}, "payload": {"text": %q}, "fields": {"intent": {"re": [%s]}}}`,
+	canaries["intent"], canaries["context"], canaries["conversation"], canaries["data subject"], canaries["payload"], numbers(canaryField()))
 
-// INV: content stands nowhere in the clear: not in documents, leaves, the files of either store, logs, metrics or stored answers; and after an erasure it can't be opened with every key that is left.
+func canaryField() []float64 {
+	field := make([]float64, 64)
+	for n := range field {
+		field[n] = float64((n*7919)%1009) / 1009
+	}
+	return field
+}
+
+func quantised(re []float64) []int32 {
+	field, err := contracts.NewField(re, nil)
+	if err != nil {
+		panic(err)
+	}
+	return field.Re
+}
+
+func numbers[T any](list []T) string {
+	texts := make([]string, len(list))
+	for n, v := range list {
+		texts[n] = fmt.Sprint(v)
+	}
+	return strings.Join(texts, ",")
+}
+
+// Content stands nowhere in the clear: not in documents, leaves, the files of either store, logs, metrics or stored answers; and after an erasure it can't be opened with every key that is left.
 func TestContentStandsNowhere(t *testing.T) {
-	i := start(t)
+	checkpoints := t.TempDir()
+	i := start(t, func(i *installation) { i.config.CheckpointDir = checkpoints })
 	operator := i.token("default", auth.Operator)
 	i.register(operator, contract("eu", "eu", ""))
 	p := principal("default", auth.App)
@@ -409,8 +441,12 @@ func TestContentStandsNowhere(t *testing.T) {
 		i.call("POST", "/v1/decisions", app, strings.Replace(everyCanary, `"payload"`, `"paylod"`, 1))
 		i.call("POST", "/v1/decisions/"+a.DecisionID+"/outcome", app, `{"status": "succeeded", "latency_ms": 3}`, "Idempotency-Key", fmt.Sprint("o", n))
 	}
-	if len(i.content(operator, decisions[0])) < len(canaries) {
-		t.Fatalf("the content is not what was sent: %v", i.content(operator, decisions[0]))
+	sealed, err := json.Marshal(i.content(operator, decisions[0]))
+	must(t, err)
+	for what, canary := range canaries {
+		if !bytes.Contains(sealed, []byte(canary)) {
+			t.Fatalf("the %s is not in what was sealed: %s", what, sealed)
+		}
 	}
 	i.call("GET", "/v1/decisions?subject="+url.QueryEscape(canaries["subject"]), operator, "")
 	if r := i.call("POST", "/v1/decisions/batch", app, `{"requests": [`+everyCanary+`]}`, "Idempotency-Key", "batch"); r.status != http.StatusOK {
@@ -424,7 +460,9 @@ func TestContentStandsNowhere(t *testing.T) {
 		}
 		files, err := filepath.Glob(strings.TrimSuffix(i.path, ".db") + "*")
 		must(t, err)
-		if len(files) < 4 {
+		outside, err := filepath.Glob(filepath.Join(checkpoints, "*"))
+		must(t, err)
+		if files = append(files, outside...); len(files) < 5 {
 			t.Fatalf("only the files %v were searched", files)
 		}
 		for _, file := range files {
@@ -433,8 +471,10 @@ func TestContentStandsNowhere(t *testing.T) {
 		}
 		for where, text := range places {
 			for what, canary := range canaries {
-				if at := bytes.Index(text, []byte(canary)); at >= 0 {
-					t.Errorf("%s, %s: the %s stands there in the clear: %q", when, where, what, text[max(0, at-60):min(len(text), at+60)])
+				for _, form := range formsOf(canary) {
+					if at := bytes.Index(text, form); at >= 0 {
+						t.Errorf("%s, %s: the %s stands there: %q", when, where, what, text[max(0, at-60):min(len(text), at+60)])
+					}
 				}
 			}
 		}
@@ -454,6 +494,19 @@ func TestContentStandsNowhere(t *testing.T) {
 	if opened := openedWith(t, copied, copied+".subjects", i); opened == 0 {
 		t.Error("nothing opens with the keys of before either: nothing was tried")
 	}
+}
+
+// formsOf are a text as it stands in other texts: as it is, in hex, and in base64, at each of the three places where it can begin.
+func formsOf(text string) [][]byte {
+	forms := [][]byte{[]byte(text), []byte(hex.EncodeToString([]byte(text)))}
+	for skip := range 3 {
+		whole := text[skip:]
+		whole = whole[:len(whole)/3*3]
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			forms = append(forms, []byte(encoding.EncodeToString([]byte(whole))))
+		}
+	}
+	return forms
 }
 
 // copyOf copies both stores, as they are.
@@ -500,4 +553,100 @@ func openedWith(t *testing.T, path, subjects string, i *installation) (opened in
 		t.Fatal("no decision was tried")
 	}
 	return opened
+}
+
+// left is what an auditor is told of a decision: the status of each layer.
+func (i *installation) left(token string, a server.Answer) map[string]verify.Verdict {
+	i.t.Helper()
+	r := i.call("GET", a.Links.Evidence, token, "")
+	if r.status != http.StatusOK {
+		i.t.Fatalf("%d %s", r.status, r.body)
+	}
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(i.t, err)
+	_, verdicts := verify.CheckFile(context.Background(), r.body, trust, verify.Options{})
+	layers := map[string]verify.Verdict{}
+	for _, v := range verdicts {
+		layers[v.Layer] = v
+	}
+	return layers
+}
+
+// What is left of an erased decision verifies as far as it goes, after a restart too.
+func TestErasedEvidenceVerifies(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	content, document := i.decide(token, about("a", "ann")), i.decide(token, about("b", "bob"))
+	i.erase(token, "ann", false)
+	i.erase(token, "bob", true)
+	for range 2 {
+		for _, layer := range []string{verify.LayerEvidence, verify.LayerSignature, verify.LayerDocument, verify.LayerReceipt, verify.LayerArgmax} {
+			if v := i.left(token, content)[layer]; v.Status != verify.Pass {
+				t.Errorf("without content: %+v", v)
+			}
+		}
+		for _, layer := range []string{verify.LayerEvidence, verify.LayerSignature, verify.LayerReceipt} {
+			if v := i.left(token, document)[layer]; v.Status != verify.Pass {
+				t.Errorf("without a document: %+v", v)
+			}
+		}
+		if v := i.left(token, document)[verify.LayerDocument]; v.Status != verify.Skipped || !strings.Contains(v.Reason, "erased") {
+			t.Errorf("%+v", v)
+		}
+		i.stop()
+		i = startAt(t, i.path, i)
+	}
+}
+
+// A store of a release that kept content in the clear is sealed at the start: the same opens as before, subjects are found, and nothing is left in the clear.
+func TestClearContentIsSealed(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	a := i.decide(token, everyCanary)
+	before := i.content(token, a)
+	texts := make([]string, len(before))
+	for n, d := range before {
+		var err error
+		texts[n], err = d.Text()
+		must(t, err)
+	}
+	packed, err := canonical.Encode(texts)
+	must(t, err)
+	i.stop()
+	db, err := sql.Open("sqlite", i.path)
+	must(t, err)
+	for _, statement := range []string{"INSERT INTO clear_disclosures SELECT tenant, decision, ? FROM disclosures", "DELETE FROM disclosures WHERE ? <> ''", "DELETE FROM decision_subjects WHERE ? <> ''"} {
+		_, err := db.Exec(statement, packed)
+		must(t, err)
+	}
+	must(t, db.Close())
+	files, err := filepath.Glob(subjectsOf(i.path) + "*")
+	must(t, err)
+	for _, file := range files {
+		must(t, os.Remove(file))
+	}
+	i = startAt(t, i.path, i)
+	if after := i.content(token, a); !reflect.DeepEqual(after, before) {
+		t.Errorf("it opens as %v, not %v", after, before)
+	}
+	for _, who := range []string{canaries["data subject"], "someone@default.example"} {
+		if found := i.found(token, who); !slices.Equal(found, []string{a.DecisionID}) {
+			t.Errorf("%s: %v", who, found)
+		}
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		text, err := os.ReadFile(i.path + suffix)
+		must(t, err)
+		for _, encoded := range texts {
+			if bytes.Contains(text, []byte(encoded)) {
+				t.Errorf("%s holds a disclosure in the clear", i.path+suffix)
+			}
+		}
+	}
+	i.erase(token, canaries["data subject"], false)
+	if left := i.content(token, a); len(left) != 0 {
+		t.Errorf("after its erasure: %v", left)
+	}
 }
