@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 const (
@@ -62,10 +65,11 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 	}
 	var given []server.Answer
-	for range killRounds {
+	for range killCount(t) {
 		given = append(given, load(t, client, p.kill)...)
 		p = startTestServer(t, dir)
 		client.server = p.url
+		inLog(t, client, given)
 	}
 	given = append(given, load(t, client, func() {
 		if err := p.terminate(); err != nil {
@@ -74,6 +78,58 @@ func TestKilledUnderLoad(t *testing.T) {
 	})...)
 	client.server = startTestServer(t, dir).url
 	held(t, client, given)
+}
+
+// killCount is how often the server is killed: CAIO_TEST_KILLS times, where that is set.
+func killCount(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("CAIO_TEST_KILLS")
+	if text == "" {
+		return killRounds
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// inLog demands that the whole log holds, and has the statement of every answer at its index.
+func inLog(t *testing.T, client *options, given []server.Answer) {
+	t.Helper()
+	text, err := client.trust(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := verify.ParseTrust(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := client.logSource("", trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, _, err := logKeys(trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements := map[int64]string{}
+	for _, answer := range given {
+		statements[*answer.Index] = answer.Statement
+	}
+	held := 0
+	_, err = tlog.CheckLog(t.Context(), source, tlog.Options{Keys: keys, Leaf: func(index int64, entry []byte) error {
+		if _, err := trust.CheckEntry(trust.Logs[0].Origin, index, entry); err != nil {
+			return fmt.Errorf("index %d: %w", index, err)
+		}
+		if statement, answered := statements[index]; answered && statement == string(entry) {
+			held++
+		}
+		return nil
+	}})
+	if err != nil || held != len(given) {
+		t.Fatalf("of %d decisions that were answered, %d are in the log: %v", len(given), held, err)
+	}
 }
 
 // layHouse writes the policies of the server.
@@ -106,6 +162,7 @@ func load(t *testing.T, client *options, end func()) []server.Answer {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var count atomic.Int64
+	after := killAfter + rand.Int64N(killAfter)
 	answers := make([][]server.Answer, killClients)
 	var clients, ending sync.WaitGroup
 	for i := range answers {
@@ -118,7 +175,7 @@ func load(t *testing.T, client *options, end func()) []server.Answer {
 					return // the server is gone
 				}
 				answers[i] = append(answers[i], answer)
-				if count.Add(1) == killAfter {
+				if count.Add(1) == after {
 					ending.Go(end)
 				}
 			}

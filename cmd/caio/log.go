@@ -194,7 +194,7 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	}
 	result := checkedLog{
 		Origin: checked.Checkpoint.Origin, Size: checked.Checkpoint.Size, Root: fmt.Sprintf("%x", checked.Checkpoint.Root), Tiles: checked.Tiles,
-		Entries: entries.found, Cosigned: slices.Concat([]string{}, quorum.Witnesses), Unknown: len(checked.Unknown),
+		Entries: entries.found, Cosigned: append([]string{}, quorum.Witnesses...), Unknown: len(checked.Unknown),
 	}
 	return o.tell(cmd, result, "%s", result)
 }
