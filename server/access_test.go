@@ -88,6 +88,7 @@ func endpoints() []endpoint {
 		{"GET", "/v1/trust", "", "", 200, "auditor operator"},
 		{"GET", "/v1/decisions/{decision}/receipt", "", "", 200, "app auditor operator"},
 		{"GET", "/log/{origin}/checkpoint", "", "", 200, "auditor operator"},
+		{"GET", "/log/{origin}/cosigned", "", "", 404, "auditor operator"},
 		{"GET", "/log/{origin}/tile/entries/000.p/1", "", "", 200, "auditor operator"},
 		{"GET", "/metrics", "", "", 200, "operator"},
 		{"GET", "/.well-known/jwks.json", "", "", 200, anyone},

@@ -36,6 +36,8 @@ type Config struct {
 	Subjects *seal.Subjects
 	// Retention says for how long content is kept: until it is erased where nothing is said.
 	Retention Retention
+	// Witnesses cosign the checkpoints.
+	Witnesses Witnesses
 	// Clock and Rand are required: the time of decisions, and a cryptographic source for ids, salts, seeds and origins.
 	Clock func() time.Time
 	Rand  io.Reader
@@ -150,7 +152,7 @@ func (c Config) filled() (Config, error) {
 	if err := checkRoot(c.Root, c.Signer); err != nil {
 		return c, err
 	}
-	if err := c.Retention.check(); err != nil {
+	if err := errors.Join(c.Retention.check(), c.Witnesses.check()); err != nil {
 		return c, err
 	}
 	c.Limits = c.Limits.filled()

@@ -48,8 +48,12 @@ func (s *Server) getCheckpoint(c *call) error {
 	if err != nil {
 		return err
 	}
+	latest := s.ledger.Checkpoint(log.Tenant)
+	if latest, err = s.withCosignatures(c.ctx(), log, latest); err != nil {
+		return err
+	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.Blob(http.StatusOK, textMedia, s.ledger.Checkpoint(log.Tenant))
+	return c.Blob(http.StatusOK, textMedia, latest)
 }
 
 // textMedia is of checkpoints and receipts.

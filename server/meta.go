@@ -152,7 +152,7 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	keys, revocations, err := s.believed(ctx, log, keys)
 	return verify.Trust{
 		Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin, Key: ledger.VKey(log.Origin, s.logKey())}},
-		Keys: keys, Root: s.config.Root, Revocations: revocations,
+		Keys: keys, Root: s.config.Root, Revocations: revocations, Policy: s.config.Witnesses.policy(),
 	}, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/internal/witness"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -31,6 +32,9 @@ type metrics struct {
 	unauthenticated   *prometheus.CounterVec
 	groups            prometheus.Histogram
 	commits           prometheus.Histogram
+	// Of witnesses, by the names of their keys.
+	witnessAnswers *prometheus.CounterVec
+	witnessLatest  *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -51,7 +55,9 @@ func newMetrics() *metrics {
 		groups:            prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 		commits:           prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.unauthenticated, m.groups, m.commits,
+	m.witnessAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_witness_answers_total", Help: "Checkpoints that a witness was asked to cosign, by what came of it: cosigned, failed, refused, behind or forked. The last two are faults of a log here."}, []string{"witness", "result"})
+	m.witnessLatest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "caio_witness_latest_cosignature_seconds", Help: "When a witness last cosigned a checkpoint, in seconds since 1970; each is asked once a minute even if no log grows."}, []string{"witness"})
+	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.unauthenticated, m.groups, m.commits, m.witnessAnswers, m.witnessLatest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -86,6 +92,14 @@ func (m *metrics) decided(d *verify.Decision, took time.Duration) {
 				m.violations.WithLabelValues(v.ID).Inc()
 			}
 		}
+	}
+}
+
+// witnessed counts an answer of a witness.
+func (m *metrics) witnessed(a witness.Answer, at time.Time) {
+	m.witnessAnswers.WithLabelValues(a.Witness.Key().Name, string(a.Result)).Inc()
+	if a.Result == witness.Cosigned {
+		m.witnessLatest.WithLabelValues(a.Witness.Key().Name).Set(float64(at.Unix()))
 	}
 }
 

@@ -153,6 +153,7 @@ var operations = []operation{
 	{id: "revoke-signing-key", summary: "Hand in what the offline root signed: that nothing which a key signed from an index of a log on is to be believed. It becomes an entry of that log. The same one again changes nothing.", media: mediaJSON, takes: KeyRevocationRequest{}, status: []int{200, 201}, gives: KeyRevocationAnswer{}},
 	{id: "trust", summary: "What an auditor pins: the issuer, the tenant's log, and the keys with the indices between which they were in use.", status: ok, gives: plain},
 	{id: "checkpoint", summary: "What the log says of itself: origin, size and root, signed (c2sp.org/tlog-checkpoint).", status: ok, gives: plain, givesMedia: "text/plain"},
+	{id: "cosigned", summary: "The latest checkpoint that the quorum of the configured witnesses cosigned (c2sp.org/tlog-cosignature).", status: ok, gives: plain, givesMedia: "text/plain"},
 	{id: "tile", summary: "A part of the log: hashes at `tile/<level>/<index>`, entries at `tile/entries/<index>`, and `.p/<width>` behind it for one that is not full (c2sp.org/tlog-tiles).", status: ok, gives: plain, givesMedia: "application/octet-stream"},
 	{id: "keys", summary: "The public keys that sign the logs, as a JWK Set.", status: ok, gives: plain, givesMedia: "application/jwk-set+json"},
 	{id: "live", summary: "Whether the process is alive.", status: ok, gives: Health{}},

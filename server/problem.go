@@ -108,6 +108,7 @@ var titles = map[string]string{
 	"timed-out":               "The time ran out",
 	"unauthenticated":         "It is not known who asks",
 	"unsupported-media-type":  "The body's media type is not understood",
+	"unwitnessed":             "No witness has vouched for the log",
 	"wrong-tenant":            "The token is of another tenant",
 }
 

@@ -89,6 +89,7 @@ func (s *Server) routes() []route {
 		{get, "/v1/trust", auditors, s.getTrust, op("trust")},
 
 		{get, "/log/:origin/checkpoint", auditors, s.getCheckpoint, op("checkpoint")},
+		{get, "/log/:origin/cosigned", auditors, s.getCosigned, op("cosigned")},
 		{get, "/log/:origin/tile/*", auditors, s.getTile, op("tile")},
 
 		{get, "/.well-known/jwks.json", everybody, s.getKeys, op("keys")},

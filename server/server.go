@@ -53,9 +53,10 @@ type Server struct {
 
 	reporting [64]sync.Mutex // by decision: an outcome is reported once
 
-	shadowing    *shadowing
-	stopSweeping func()   // and wait
-	tallies      sync.Map // shadowKey -> *tally
+	shadowing      *shadowing
+	stopSweeping   func()   // and wait
+	stopWitnessing func()   // and wait
+	tallies        sync.Map // shadowKey -> *tally
 }
 
 // New opens the ledger, brings every tenant's log up to date with the configuration, and makes the routes. It does not listen yet. The caller ends with [Server.Shutdown], and then closes the store.
@@ -87,6 +88,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, s.ledgerOptions()); err != nil {
 		return nil, err
 	}
+	if err := s.heedWitnesses(ctx); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
 	if err := s.openAll(ctx); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
@@ -95,6 +99,9 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s.shadowing = newShadowing(s)
 	s.echo = s.router()
+	if err := s.startWitnessing(); err != nil {
+		return nil, errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
+	}
 	s.startSweeping()
 	return s, nil
 }
@@ -187,6 +194,7 @@ func (s *Server) Shutdown(servers ...*http.Server) error {
 		}
 	}
 	s.stopSweeping()
+	s.stopWitnessing()
 	return errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
 }
 

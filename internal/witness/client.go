@@ -3,6 +3,8 @@ package witness
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -38,12 +40,12 @@ type Prover func(ctx context.Context, from, to int64) ([]tlog.Hash, error)
 
 // Client asks one witness. It is safe for concurrent use.
 type Client struct {
-	key  tlog.Key
-	add  string
-	http *http.Client
+	key    tlog.Key
+	prefix string
+	http   *http.Client
 }
 
-// NewClient is a client of the witness with that key, at its submission prefix, an http or https URL. Redirects are not followed.
+// NewClient is a client of the witness with that key, at its submission prefix, an http or https URL, which is taken for its monitoring prefix too. Redirects are not followed.
 func NewClient(prefix string, key tlog.Key, transport http.RoundTripper) (*Client, error) {
 	u, err := url.Parse(prefix)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
@@ -53,11 +55,14 @@ func NewClient(prefix string, key tlog.Key, transport http.RoundTripper) (*Clien
 		return nil, fmt.Errorf("witness: %s is not the key of a witness: its algorithm is %d, not %d", key, key.Algorithm, tlog.CosignatureV1)
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{key, strings.TrimSuffix(prefix, "/") + "/add-checkpoint", &http.Client{Transport: transport, CheckRedirect: stay}}, nil
+	return &Client{key, strings.TrimSuffix(prefix, "/"), &http.Client{Transport: transport, CheckRedirect: stay}}, nil
 }
 
 // Key verifies what the witness signs.
 func (c *Client) Key() tlog.Key { return c.key }
+
+// URL is its submission prefix, without a slash at the end.
+func (c *Client) URL() string { return c.prefix }
 
 // Cosign has the witness cosign a checkpoint, and verifies what it answers. From is the size of the latest one that it cosigned, as far as is known; where the witness knows another, the client proves from that.
 // Log is the key that signed the checkpoint.
@@ -87,17 +92,12 @@ func (c *Client) Cosign(ctx context.Context, log tlog.Key, checkpoint tlog.Check
 
 // ask sends one request.
 func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signature, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.add, bytes.NewReader(r.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.prefix+"/add-checkpoint", bytes.NewReader(r.Encode()))
 	if err != nil {
 		return tlog.Signature{}, err
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	response, err := c.http.Do(request)
-	if err != nil {
-		return tlog.Signature{}, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, tlog.MaxCheckpointBytes+1))
+	response, body, err := c.do(request)
 	if err != nil {
 		return tlog.Signature{}, err
 	}
@@ -115,6 +115,53 @@ func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signatu
 	default:
 		return tlog.Signature{}, fmt.Errorf("the witness answers %s: %s", response.Status, reason(body))
 	}
+}
+
+// ErrNotKept says that a witness shows no checkpoint of a log: it cosigned none, or serves monitors elsewhere.
+var ErrNotKept = errors.New("the witness shows no checkpoint of this log")
+
+// Latest is the latest checkpoint of a log that the witness cosigned, as it shows it to monitors, signed by the log and by the witness: so that it is no mere claim of the witness's. Other signatures are left out, and extension lines refused.
+//
+// Errors: [ErrNotKept]; tlog.ErrMalformed, tlog.ErrUntrusted and tlog.ErrSignature for what is no such checkpoint. Others pass.
+func (c *Client) Latest(ctx context.Context, log tlog.Key) (tlog.Checkpoint, error) {
+	id := sha256.Sum256([]byte(log.Name))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.prefix+"/"+hex.EncodeToString(id[:])+"/checkpoint", nil)
+	if err != nil {
+		return tlog.Checkpoint{}, err
+	}
+	response, body, err := c.do(request)
+	switch {
+	case err != nil:
+		return tlog.Checkpoint{}, err
+	case response.StatusCode == http.StatusNotFound:
+		return tlog.Checkpoint{}, ErrNotKept
+	case response.StatusCode != http.StatusOK:
+		return tlog.Checkpoint{}, fmt.Errorf("the witness answers %s: %s", response.Status, reason(body))
+	}
+	checkpoint, err := tlog.ParseCheckpoint(body)
+	if err != nil {
+		return tlog.Checkpoint{}, fmt.Errorf("the witness's answer: %w", err)
+	}
+	checkpoint.Signatures = append(of(log, checkpoint.Signatures), of(c.key, checkpoint.Signatures)...)
+	verified, _, err := checkpoint.Verify(log, c.key)
+	if err == nil && (checkpoint.Origin != log.Name || len(verified) != 2) {
+		err = tlog.ErrUntrusted
+	}
+	if err != nil {
+		return tlog.Checkpoint{}, fmt.Errorf("the witness's answer: %w", err)
+	}
+	return checkpoint, nil
+}
+
+// do sends a request, and reads as much of the answer as there may be.
+func (c *Client) do(request *http.Request) (*http.Response, []byte, error) {
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, tlog.MaxCheckpointBytes+1))
+	return response, body, err
 }
 
 // open takes the witness's cosignature out of its answer. Those of keys that are not known are left out.

@@ -158,6 +158,52 @@ func TestClientOfAnotherImplementation(t *testing.T) {
 	}
 }
 
+// TestClientLatest: what a witness shows counts only if the log signed it as well.
+func TestClientLatest(t *testing.T) {
+	good := newLog(100)
+	w, _, client := serve(t, 1, newClock())
+	if _, err := client.Latest(t.Context(), logKey(t)); !errors.Is(err, ErrNotKept) {
+		t.Errorf("before anything was cosigned: %v", err)
+	}
+	must(w.Add(t.Context(), Request{0, nil, good.at(t, 80)}))(t)
+	c := must(client.Latest(t.Context(), logKey(t)))(t)
+	if c.Size != 80 || len(c.Signatures) != 2 {
+		t.Errorf("%+v", c)
+	}
+	stranger := key(t, "log.example/other", tlog.Ed25519, 1)
+	if _, err := client.Latest(t.Context(), stranger); !errors.Is(err, ErrNotKept) {
+		t.Errorf("of a log that is not known: %v", err)
+	}
+	impostor := &written{origin: origin, seed: 2}
+	impostor.write(90)
+	cosigned := func(c tlog.Checkpoint, seed byte) string {
+		c.Signatures = append(c.Signatures, must(tlog.Cosign(c, witnessName, private(seed), time.Unix(noon, 0)))(t))
+		return string(c.Encode())
+	}
+	other := &written{origin: "log.example/other", seed: 1}
+	other.write(3)
+	for name, test := range map[string]struct {
+		text string
+		want error
+	}{
+		"good":                      {cosigned(good.at(t, 90), 11), nil},
+		"not by the log's key":      {cosigned(impostor.at(t, 90), 11), tlog.ErrUntrusted},
+		"not by the witness":        {cosigned(good.at(t, 90), 12), tlog.ErrUntrusted},
+		"by the log alone":          {string(good.at(t, 90).Encode()), tlog.ErrUntrusted},
+		"another log":               {cosigned(other.at(t, 3), 11), tlog.ErrUntrusted},
+		"changed":                   {strings.Replace(cosigned(good.at(t, 90), 11), "\n90\n", "\n91\n", 1), tlog.ErrSignature},
+		"not a checkpoint":          {"<html>", tlog.ErrMalformed},
+		"with an extension that is": {cosigned(good.at(t, 90, "an extension"), 11), tlog.ErrMalformed},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.text) }))
+		client := must(NewClient(server.URL, key(t, witnessName, tlog.CosignatureV1, 11), nil))(t)
+		if _, err := client.Latest(t.Context(), logKey(t)); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
+	}
+}
+
 func TestClientOfNothing(t *testing.T) {
 	for _, url := range []string{"", "witness.example", "ftp://witness.example", "http://", "http://u@witness.example", "http://witness.example?x=y", "http://witness.example#x", "http://a b"} {
 		if _, err := NewClient(url, key(t, witnessName, tlog.CosignatureV1, 11), nil); err == nil {
