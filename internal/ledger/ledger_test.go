@@ -33,7 +33,10 @@ func openStore(t testing.TB, path string) *sqlite.Store {
 }
 
 // logKey signs the checkpoints of every test.
-var logKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+var (
+	logKey    = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	logPublic = logKey.Public().(ed25519.PublicKey)
+)
 
 func openLedger(t testing.TB, s store.Store, o ledger.Options) *ledger.Ledger {
 	t.Helper()

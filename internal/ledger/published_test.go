@@ -49,12 +49,8 @@ func checkLog(t *testing.T, l *ledger.Ledger, tenant string, size int64) tlog.Ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := tlog.ParseKey(ledger.VKey(log.Origin, logKey.Public().(ed25519.PublicKey)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var leaves [][]byte
-	checked, err := tlog.CheckLog(ctx, source{l, tenant}, tlog.Options{Keys: []tlog.Key{key}, Leaf: func(_ int64, entry []byte) error {
+	checked, err := tlog.CheckLog(ctx, source{l, tenant}, tlog.Options{Keys: keysOf(t, log), Leaf: func(_ int64, entry []byte) error {
 		leaves = append(leaves, slices.Clone(entry))
 		return nil
 	}})
