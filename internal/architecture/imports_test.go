@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"engine/field":         {"contracts"},
 	"engine/impact/export": {"contracts", "verify"},
 	"internal/store":       {"internal/store"},
+	"internal/keyfile":     {"verify"},
 	"internal/seal":        {"verify", "contracts", "internal/store/sqlite"},
 	"internal/ledger":      {"internal/store", "internal/seal", "internal/ledger", "verify", "contracts"},
 	"internal/witness":     {"internal/store", "verify/tlog"},
