@@ -196,10 +196,14 @@ func (n *normaliser) data() Data {
 	return Data{Labels: set(f.Labels), Subjects: set(f.Subjects), Regions: set(f.Regions), Findings: n.findings(f.Findings)}
 }
 
+// maxNamed bounds how many labels a fault names.
+const maxNamed = 32
+
 func (n *normaliser) label(pointer, label string) {
 	if !slices.Contains(labels, label) && !slices.Contains(n.admission.Labels, label) {
 		vocabulary := slices.Concat(labels, n.admission.Labels)
-		n.fail(pointer, "unknown-label", "there is no label %q%s", clip(label), source.DidYouMean(strings.ToLower(label), vocabulary))
+		n.fail(pointer, "unknown-label", "there is no label %q%s (there are %s; the tenant's settings add others at core.labels)",
+			clip(label), source.DidYouMean(strings.ToLower(label), vocabulary), strings.Join(vocabulary[:min(len(vocabulary), maxNamed)], ", "))
 	}
 }
 

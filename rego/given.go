@@ -30,7 +30,7 @@ func testingModule() *ast.Module {
 var fill = &ast.Builtin{
 	Name:        "caio.testing.fill",
 	Description: "Fills in a well-formed input for policies; a key or a value that it can't have is an error.",
-	Decl:        types.NewFunction(types.Args(types.Named("parts", types.A)), types.Named("input", types.A)),
+	Decl:        types.NewFunction(types.Args(types.Named("parts", types.A), types.Named("labels", types.A)), types.Named("input", types.A)),
 }
 
 // testCapabilities are those of policies, and what tests need.
@@ -43,12 +43,16 @@ var testCapabilities = sync.OnceValue(func() *ast.Capabilities {
 
 var testBuiltins = []*tester.Builtin{{
 	Decl: fill,
-	Func: oparego.Function1(&oparego.Function{Name: fill.Name, Description: fill.Description, Decl: fill.Decl}, func(_ oparego.BuiltinContext, parts *ast.Term) (*ast.Term, error) {
+	Func: oparego.Function2(&oparego.Function{Name: fill.Name, Description: fill.Description, Decl: fill.Decl}, func(_ oparego.BuiltinContext, parts, labels *ast.Term) (*ast.Term, error) {
 		value, err := ast.JSON(parts.Value)
 		if err != nil {
 			return nil, err
 		}
-		whole, err := given(value)
+		added, err := ast.JSON(labels.Value)
+		if err != nil {
+			return nil, err
+		}
+		whole, err := given(value, slices.Concat(contracts.Labels(), textsIn(added)))
 		if err != nil {
 			return nil, err
 		}
@@ -65,8 +69,8 @@ var testBuiltins = []*tester.Builtin{{
 //go:embed given.json
 var defaults []byte
 
-// given merges the parts of an input over well-formed defaults, and holds them and the result to the schema of the input.
-func given(parts any) (any, error) {
+// given merges the parts of an input over well-formed defaults, and holds them and the result to the schema of the input, and labels to those that a request may carry.
+func given(parts any, labels []string) (any, error) {
 	if err := conform(parts, serviceSchema(), "input", false); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,16 @@ func given(parts any) (any, error) {
 	if placement == "" {
 		return nil, fmt.Errorf("input.service: the placement %v and the locality %v don't go together", service["placement"], object("service", "privacy")["locality"])
 	}
-	return whole, conform(whole, serviceSchema(), "input", true)
+	if err := conform(whole, serviceSchema(), "input", true); err != nil {
+		return nil, err
+	}
+	for i, label := range textsIn(object("request", "data")["labels"]) {
+		if !slices.Contains(labels, label) {
+			unknown := unknownLabel{label, labels}
+			return nil, fmt.Errorf("input.request.data.labels[%d]: %s: %s", i, unknown.LocalizedString(nil), unknown.remedy())
+		}
+	}
+	return whole, nil
 }
 
 // fillIn adds what is not there.

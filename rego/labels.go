@@ -92,18 +92,23 @@ func (u unknownLabel) remedy() string {
 }
 
 // addedLabels are those that the settings in some data add to the built-in ones.
-func addedLabels(data any) (labels []string) {
+func addedLabels(data any) []string {
 	for _, step := range []string{"caio", "settings", coreSettings, "labels"} {
 		object, _ := data.(map[string]any)
 		data = object[step]
 	}
-	list, _ := data.([]any)
-	for _, label := range list {
-		if text, ok := label.(string); ok {
-			labels = append(labels, text)
+	return textsIn(data)
+}
+
+// textsIn are the texts of a list.
+func textsIn(list any) (texts []string) {
+	elements, _ := list.([]any)
+	for _, element := range elements {
+		if text, ok := element.(string); ok {
+			texts = append(texts, text)
 		}
 	}
-	return labels
+	return texts
 }
 
 // knownLabels are the built-in labels, and those that the settings in some data add.

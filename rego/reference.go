@@ -292,20 +292,51 @@ func stepLocation(location *ast.Location, step *ast.Term) *ast.Location {
 // suggestion names the key most like a step that the schema does not have.
 func suggestion(step *ast.Term, s schema, before ast.Ref) string {
 	name := key(step)
+	alternatives := descend(s, before)
 	if name == nil {
-		return "It is no list and no map."
+		return what(alternatives)
 	}
 	var names []string
-	for _, alternative := range descend(s, before) {
+	for _, alternative := range alternatives {
 		names = append(names, alternative.keys()...)
 	}
 	if near := source.DidYouMean(*name, names); near != "" {
 		return strings.TrimPrefix(near, ": ")
 	}
 	if len(names) == 0 {
-		return "It has no keys."
+		return what(alternatives)
 	}
 	return "There are: " + strings.Join(names, ", ")
+}
+
+// typeNames are how people call the types of JSON Schema.
+var typeNames = map[string]string{"string": "a text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list", "object": "a map", "null": "null"}
+
+// what says what a place without keys is.
+func what(alternatives []schema) string {
+	var is, values []string
+	for _, alternative := range alternatives {
+		for _, node := range alternative.alternatives() {
+			for _, name := range typesIn(node["type"]) {
+				note(&is, typeNames[name])
+			}
+			values = append(values, textsIn(node["enum"])...)
+		}
+	}
+	switch {
+	case len(is) == 0:
+		return "It has no keys."
+	case len(values) > 0:
+		return "It is " + strings.Join(is, " or ") + ", one of " + strings.Join(values, ", ") + "."
+	}
+	return "It is " + strings.Join(is, " or ") + "."
+}
+
+func typesIn(node any) []string {
+	if name, ok := node.(string); ok {
+		return []string{name}
+	}
+	return textsIn(node)
 }
 
 // descend is what a schema says of the end of a reference.
@@ -407,6 +438,11 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 			return
 		}
 	}
+	if k.tests && within(literal, settingsPath+"/"+coreSettings) {
+		if missing, _ := walk(coreSchema().schema, ref[3:], func(int, verdict) {}); missing == 0 {
+			return // a test may say which labels there are
+		}
+	}
 	deepest, nearest := 0, -1
 	for i, s := range k.schemas {
 		loose := 0
@@ -429,11 +465,31 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 		return
 	}
 	if nearest < 0 {
-		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), "Describe it, with `required`, in a schema.json at the bundle's root, or, for `opa build`, as metadata.schema of its manifest.")
+		k.fault("uncovered-data", location, fmt.Sprintf("%v is covered by no schema", ref), nearSettings(ref)+"Describe it, with `required`, in a schema.json at the bundle's root, or, for `opa build`, as metadata.schema of its manifest.")
 		return
 	}
 	detail := fmt.Sprintf("%s (%s describes %v)", suggestion(ref[deepest], k.schemas[nearest].schema, ref[:deepest]), k.schemas[nearest].file, ref[:deepest])
 	k.fault("uncovered-data", stepLocation(location, ref[deepest]), fmt.Sprintf("%v is covered by no schema", ref[:deepest+1]), detail)
+}
+
+// nearSettings suggests the path of the settings for one that is nearly it.
+func nearSettings(ref ast.Ref) string {
+	right := strings.Split(settingsPath, "/")
+	if len(ref) <= len(right) {
+		return ""
+	}
+	misspelt := false
+	for i, step := range right {
+		name := key(ref[i+1])
+		if name == nil || *name != step && source.DidYouMean(*name, right[i:i+1]) == "" {
+			return ""
+		}
+		misspelt = misspelt || *name != step
+	}
+	if !misspelt {
+		return ""
+	}
+	return "did you mean data." + dotted(settingsPath) + "? "
 }
 
 // looseReference reports data that may be absent. Of a setting that is an error: a rule must not be undefined for want of one. Other data is its bundle's own affair.

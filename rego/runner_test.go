@@ -41,6 +41,44 @@ test_misspelt if not a.violation.A with input as testing.given(json.unmarshal("{
 todo_test_later if a.violation.A == set()
 `
 
+// TestLabelsOfTests: a test may use the built-in labels, those of the settings in force, and those that it sets itself.
+func TestLabelsOfTests(t *testing.T) {
+	b := tested(t, `unread := a.violation
+
+test_unknown if testing.given({"data": {"labels": ["ph1"]}}, {})
+
+test_added if testing.given({"data": {"labels": ["telemetry"]}}, {})
+
+test_set if {
+	request := testing.given({"data": {"labels": ["financial", "pii"]}}, {}) with data.caio.settings.core.labels as ["financial"]
+	request.route == "internal"
+}
+`)
+	for _, c := range []struct{ settings, want string }{
+		{"", "test_unknown error, test_added error, test_set pass"},
+		{"telemetry", "test_unknown error, test_added pass, test_set pass"},
+	} {
+		o := rego.TestOptions{}
+		if c.settings != "" {
+			o.Settings = map[string]any{"core": map[string]any{"labels": []any{c.settings}}}
+		}
+		report, err := rego.Test(context.Background(), []*rego.Bundle{b}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range report.Results {
+			got = append(got, r.Name+" "+r.Status)
+			if r.Name == "test_unknown" && !strings.Contains(r.Detail, `input.request.data.labels[0]: there is no label "ph1": did you mean "phi"?`) {
+				t.Error(r.Detail)
+			}
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("with %q: got %q, want %q", c.settings, got, c.want)
+		}
+	}
+}
+
 func outcome(r rego.Report) string {
 	lines := []string{fmt.Sprintf("%d pass, %d fail, %d skip, %d error", r.Pass, r.Fail, r.Skip, r.Error)}
 	for _, result := range r.Results {

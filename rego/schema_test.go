@@ -146,6 +146,8 @@ func TestGiven(t *testing.T) {
 		`{"request": {"lables": []}}`:                                                    `input.request has no key lables`,
 		`{"request": {"data": {"lables": []}}}`:                                          `input.request.data has no key lables: did you mean "labels"?`,
 		`{"request": {"data": {"labels": "pii"}}}`:                                       `input.request.data.labels is to be of type array`,
+		`{"request": {"data": {"labels": ["pii", "telemetry"]}}}`:                        `"internal" "private" "internal" ["chat"] "chat"`,
+		`{"request": {"data": {"labels": ["pii", "pi"]}}}`:                               `input.request.data.labels[1]: there is no label "pi": did you mean "pii"? Otherwise, settings.core.labels adds labels of one's own.`,
 		`{"request": {"data": {"labels": [1]}}}`:                                         `input.request.data.labels[0] is to be of type string`,
 		`{"request": {"data": {"findings": [{"type": "x"}]}}}`:                           `input.request.data.findings[0] lacks the key count`,
 		`{"service": {"attestation": "checked"}}`:                                        `input.service.attestation: "checked" is none of [self audited verified]`,
@@ -160,7 +162,7 @@ func TestGiven(t *testing.T) {
 		if err := decoder.Decode(&value); err != nil {
 			t.Fatal(err)
 		}
-		whole, err := given(value)
+		whole, err := given(value, append(contracts.Labels(), "telemetry"))
 		got := fmt.Sprint(err)
 		if err == nil {
 			object := whole.(map[string]any)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	oparego "github.com/open-policy-agent/opa/v1/rego"
+	"github.com/smarthausgroup/caio/contracts"
 	"pgregory.net/rapid"
 )
 
@@ -36,7 +37,7 @@ func grid(t *testing.T) (inputs []ast.Value) {
 		if err := decoder.Decode(&value); err != nil {
 			t.Fatal(err)
 		}
-		whole, err := given(value)
+		whole, err := given(value, append(contracts.Labels(), "Mine"))
 		if err != nil {
 			t.Fatal(part, err)
 		}

@@ -8,4 +8,9 @@ import rego.v2
 given(request, service) := candidate({"request": request, "service": service})
 
 # candidate is the same with any part of the input: request, principal, service, estimate, route, time.
-candidate(parts) := caio.testing.fill(parts)
+candidate(parts) := caio.testing.fill(parts, labels)
+
+# labels are those that the settings add to the built-in ones.
+default labels := []
+
+labels := object.get(data.caio.settings, ["core", "labels"], [])

@@ -21,8 +21,8 @@ strict := object.union(settings, {"require_role": true, "kept_nowhere_exempt": f
 found(id, request, service) := found_under(settings, id, {"request": request, "service": service})
 
 found_under(chosen, id, parts) := result if {
-	result := hipaa.violation[id] with input as testing.candidate(parts)
-		with data.caio.settings.hipaa as chosen
+	whole := testing.candidate(parts) with data.caio.settings.core.labels as ["claims"]
+	result := hipaa.violation[id] with input as whole with data.caio.settings.hipaa as chosen
 }
 
 health := {"data": {"labels": ["phi"]}}
