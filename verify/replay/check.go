@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -232,6 +233,9 @@ func (r *replaying) bundles() error {
 			r.lacks(verify.Skipped, "no keys were given to check the signature of the bundle %s with", named.Name)
 		default:
 			key, err := r.options.VerifyBundle(bundle)
+			if normal, other := rego.NormalSignatures(bundle.Signatures); err == nil && bundle.Signatures != nil && (other != nil || !bytes.Equal(normal, bundle.Signatures)) {
+				err = errors.New("the signatures are not in their one form, in which nothing can be changed unseen")
+			}
 			if err != nil {
 				return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d/key", i), Reason: err.Error(), Got: named.Key}
 			}

@@ -48,7 +48,7 @@ type proof struct {
 	document *verify.Document
 }
 
-func contract(t *testing.T, id, region, extra string) *contracts.Contract {
+func contract(t testing.TB, id, region, extra string) *contracts.Contract {
 	t.Helper()
 	c, faults := contracts.ParseContract(id+".yaml", []byte(`
 schema: caio.contract/v1
