@@ -18,6 +18,11 @@ import (
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify/tlog"
+	formatslog "github.com/transparency-dev/formats/log"
+	formatsproof "github.com/transparency-dev/formats/proof"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // source is a tenant's log as a reader sees it.
@@ -65,13 +70,14 @@ func checkLog(t *testing.T, l *ledger.Ledger, tenant string, size int64) tlog.Ch
 		if err != nil {
 			t.Fatal(err)
 		}
-		proof, err := tlog.ParseProof(text)
-		if err != nil || proof.Index != index {
+		receipt, err := tlog.ParseProof(text)
+		if err != nil || receipt.Index != index {
 			t.Fatalf("the proof of index %d: %v", index, err)
 		}
-		if err := proof.Verify(leaves[index]); err != nil {
+		if err := receipt.Verify(leaves[index]); err != nil {
 			t.Fatal(err)
 		}
+		elsewhere(t, log.Origin, text, index, leaves[index])
 		older := tlog.Checkpoint{Origin: log.Origin, Size: index, Root: rootOf(leaves[:index])}
 		hashes, err := l.Consistency(ctx, tenant, index, size)
 		if err != nil {
@@ -82,6 +88,24 @@ func checkLog(t *testing.T, l *ledger.Ledger, tenant string, size int64) tlog.Ch
 		}
 	}
 	return checked.Checkpoint
+}
+
+// elsewhere has the libraries of transparency-dev read and verify a receipt.
+func elsewhere(t *testing.T, origin string, receipt []byte, index int64, leaf []byte) {
+	t.Helper()
+	var p formatsproof.TLogProof
+	must(t, p.Unmarshal(receipt))
+	verifier, err := note.NewVerifier(ledger.VKey(origin, logPublic))
+	must(t, err)
+	c, _, _, err := formatslog.ParseCheckpoint(p.Checkpoint, origin, verifier)
+	must(t, err)
+	hashes := make([][]byte, len(p.Hashes))
+	for i := range p.Hashes {
+		hashes[i] = p.Hashes[i][:]
+	}
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, c.Size, rfc6962.DefaultHasher.HashLeaf(leaf), hashes, c.Hash); err != nil || p.Index != uint64(index) {
+		t.Fatalf("the receipt of index %d, read by others, is of %d: %v", index, p.Index, err)
+	}
 }
 
 func rootOf(leaves [][]byte) tlog.Hash {
