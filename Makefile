@@ -14,6 +14,10 @@ help: ## Show this list
 build: ## Build ./bin/caio
 	go build -trimpath -o bin/caio ./cmd/caio
 
+.PHONY: web
+web: ## Build ./bin/verify.html, the page that checks evidence in a browser
+	go run ./verify/web -o bin/verify.html
+
 .PHONY: demo
 demo: ## Run the demonstration: requests routed and refused, with proofs
 	go run ./cmd/caio demo
@@ -21,6 +25,7 @@ demo: ## Run the demonstration: requests routed and refused, with proofs
 .PHONY: test
 test: ## Run every test that this machine can
 	@if [ -z "$${CAIO_TEST_POSTGRES:-}" ]; then echo "NOTE: there is no PostgreSQL store to test yet; SQLite only"; fi
+	@if ! command -v chromium chromium-browser google-chrome chrome >/dev/null; then echo "NOTE: there is no Chromium; the page of verify/web is not tested in a browser"; fi
 	go test ./...
 
 .PHONY: race

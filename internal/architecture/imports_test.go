@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ var allowed = map[string][]string{
 	"verify":               {"contracts", "verify"},
 	"verify/replay":        {"contracts", "verify", "cel", "rego"},
 	"verify/tlog":          {},
+	"verify/web":           {"verify"},
 	"engine":               {"contracts", "cel", "rego", "engine", "verify"},
 	"engine/field":         {"contracts"},
 	"engine/impact/export": {"contracts", "verify"},
@@ -37,10 +39,11 @@ var allowed = map[string][]string{
 
 // foreign lists what a package must not depend on, however indirectly.
 var foreign = map[string][]string{
-	"verify":      {"github.com/open-policy-agent/opa", "cel.dev/cel-go", module + "engine", module + "server", "net/http"},
-	"verify/tlog": {"github.com/open-policy-agent/opa", "cel.dev/cel-go", "net/http", "golang.org/x/mod"},
-	"contracts":   {"github.com/open-policy-agent/opa", "cel.dev/cel-go", "net/http"},
-	"engine":      {"github.com/labstack/echo", "modernc.org/sqlite"},
+	"verify":             {"github.com/open-policy-agent/opa", "cel.dev/cel-go", module + "engine", module + "server", "net/http"},
+	"verify/tlog":        {"github.com/open-policy-agent/opa", "cel.dev/cel-go", "net/http", "golang.org/x/mod"},
+	"contracts":          {"github.com/open-policy-agent/opa", "cel.dev/cel-go", "net/http"},
+	"verify/web/checker": {"github.com/open-policy-agent/opa", "cel.dev/cel-go", "net/http"},
+	"engine":             {"github.com/labstack/echo", "modernc.org/sqlite"},
 }
 
 type listed struct {
@@ -49,9 +52,12 @@ type listed struct {
 	Deps       []string
 }
 
-func list(t *testing.T) []listed {
+// list reads what packages import, as they are compiled with these variables.
+func list(t *testing.T, packages string, environment ...string) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...").Output()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", packages)
+	cmd.Env = append(os.Environ(), environment...)
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,10 +74,15 @@ func list(t *testing.T) []listed {
 }
 
 func TestImports(t *testing.T) {
-	packages := list(t)
+	packages := list(t, module+"...")
 	if len(packages) < 10 {
 		t.Fatalf("only %d packages found", len(packages))
 	}
+	browser := list(t, module+"verify/web/checker", "GOOS=js", "GOARCH=wasm")
+	if len(browser) != 1 {
+		t.Fatalf("%d packages found for a browser", len(browser))
+	}
+	packages = append(packages, browser...)
 	for _, p := range packages {
 		name := strings.TrimPrefix(p.ImportPath, module)
 		may, ruled := rule(name)
