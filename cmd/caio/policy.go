@@ -7,7 +7,7 @@ import (
 )
 
 func newPolicy(o *options) *cobra.Command {
-	return group("policy", "Start, check, test, lay out, describe, compare and build policies, and put them in force", newPolicyInit(o), newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicyDiff(o), newPolicyBuild(o), newPolicyImpact(o),
+	return group("policy", "Start, check, test, lay out, describe, compare and build policies, and put them in force", newPolicyInit(o), newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicySchema(o), newPolicyDiff(o), newPolicyBuild(o), newPolicyImpact(o),
 		newPolicyPush(o), newPolicyList(o), newPolicyActivate(o), newPolicyDeactivate(o), newPolicyRollback(o), newPolicyShadow(o), newPolicyApprove(o))
 }
 
