@@ -182,10 +182,13 @@ func (b *browser) eval(expression string, to any) {
 	}
 }
 
-// until waits for a condition; the context of the browser ends it if that never comes.
+// until waits for a condition, but not of a page that has gone wrong; the context of the browser ends it if that never comes.
 func (b *browser) until(condition string) {
 	b.t.Helper()
 	for held := false; !held; {
+		if len(b.complaints) > 0 {
+			b.t.Fatalf("waiting for %s, the browser complains: %q", condition, b.complaints)
+		}
 		b.eval(`new Promise((done) => setTimeout(() => done(!!(`+condition+`)), 20))`, &held)
 	}
 }

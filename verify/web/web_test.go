@@ -71,7 +71,7 @@ func TestPage(t *testing.T) {
 		{"changed", changed(maker{}.written(t)), honest, []string{verify.LayerEvidence}, "Refused: evidence failed"},
 		{"no evidence", []byte(markup), honest, []string{verify.LayerEvidence}, "Refused: evidence failed"},
 		{"hostile", maker{issuer: markup, reason: markup + "\u202e\x1b[2J" + long, file: "policy/<img src=x onerror='window.ran=1'>.rego"}.written(t), markup, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome"},
-		{"hostile values", maker{issuer: markup + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed"},
+		{"hostile values", maker{issuer: markup + "\u202e" + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed"},
 	} {
 		file, pinned := put(c.name+"<b>.caio", c.made), trust(t, c.issuer)
 		b.choose("trust", put(c.name+".json", pinned))

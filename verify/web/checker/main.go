@@ -63,9 +63,14 @@ func check(file, trustText []byte) result {
 }
 
 func completeness(ev *verify.Evidence) verify.Verdict {
+	skipped := verify.Verdict{Layer: verify.LayerCompleteness, Status: verify.Skipped, Reason: "the document was erased"}
+	if ev.Document == nil {
+		return skipped
+	}
 	d, err := verify.DecodeDocument(ev.Document)
 	if err != nil {
-		return verify.Verdict{Layer: verify.LayerCompleteness, Status: verify.Skipped, Reason: "there is no document that could be read"}
+		skipped.Reason = "the document could not be read"
+		return skipped
 	}
 	return verify.Judge(verify.LayerCompleteness, verify.Complete(ev, d))
 }
