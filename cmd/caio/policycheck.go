@@ -51,6 +51,9 @@ type policyCheck struct {
 
 // run reads the bundles and the settings, and checks them together.
 func (c *policyCheck) run(o *options, cmd *cobra.Command, paths []string) error {
+	if err := wholeBundles(paths); err != nil {
+		return err
+	}
 	bundles, faults, err := readBundles(paths)
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/engine/scenario"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/spf13/cobra"
 )
@@ -159,6 +161,9 @@ func (t *policyTest) report(o *options, cmd *cobra.Command, paths []string, sele
 	if !own {
 		return rego.TestPlain(cmd.Context(), paths, t.plain, run)
 	}
+	if err := wholeBundles(paths); err != nil {
+		return rego.Report{}, err
+	}
 	for _, name := range plainFlags {
 		if cmd.Flags().Changed(name) && name != "bundle" {
 			return rego.Report{}, misused("--%s is not for bundles of CAIO's, and %s holds one", name, strings.Join(paths, ", "))
@@ -187,11 +192,7 @@ func (t *policyTest) level() rego.TraceLevel {
 
 // scenarios runs those below the paths as tests named by their file and name.
 func (t *policyTest) scenarios(o *options, cmd *cobra.Command, paths []string, bundles []*rego.Bundle, selected func(name string) bool, report *rego.Report) error {
-	files, err := scenarioFiles(paths)
-	if err != nil || len(files) == 0 {
-		return err
-	}
-	all, err := o.readScenarios(cmd, files)
+	all, err := o.scenariosToTest(cmd, paths, bundles)
 	if err != nil {
 		return err
 	}
@@ -212,6 +213,31 @@ func (t *policyTest) scenarios(o *options, cmd *cobra.Command, paths []string, b
 		}
 	}
 	return nil
+}
+
+// scenariosToTest are those below the folders, and those in the tarballs.
+func (o *options) scenariosToTest(cmd *cobra.Command, paths []string, bundles []*rego.Bundle) ([]scenario.Scenario, error) {
+	var all []scenario.Scenario
+	var faults contracts.Diagnostics
+	files, err := scenarioFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) > 0 {
+		if all, err = o.readScenarios(cmd, files); err != nil {
+			return nil, err
+		}
+	}
+	for _, bundle := range bundles {
+		if info, err := os.Stat(bundle.Name); err == nil && info.Mode().IsRegular() {
+			scenarios, ds := scenario.InBundle(bundle)
+			all, faults = append(all, scenarios...), append(faults, ds...)
+		}
+	}
+	if o.diagnose(cmd, faults) {
+		return nil, no()
+	}
+	return all, nil
 }
 
 // ownPolicies reports whether one of the paths holds policies or scenarios of CAIO's. What is neither a file nor a folder may still mean something to OPA's loader.

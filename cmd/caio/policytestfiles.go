@@ -87,3 +87,60 @@ func scenarioFiles(paths []string) (files []string, err error) {
 	}
 	return files, nil
 }
+
+// wholeBundles refuses what is only a part of a bundle: a file of Rego, or a folder below the one with the manifest, which says which schema and settings its rules go by.
+func wholeBundles(paths []string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		file := info.Mode().IsRegular() && filepath.Ext(path) == ".rego"
+		if !file && (!info.IsDir() || exists(filepath.Join(path, ".manifest"))) {
+			continue
+		}
+		switch above := bundleAbove(path); {
+		case above != "" && file:
+			return misused("%s is one file of the bundle %s: name the bundle, and choose among its tests with --run, as in\n  caio policy test %s --run %s", path, above, above, packageIn(path))
+		case above != "":
+			return misused("%s is only a part of the bundle %s, whose .manifest and schema.json lie there: name the bundle", path, above)
+		case file:
+			return misused("%s is a file: name the folder of its bundle", path)
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// bundleAbove is the nearest folder above a path with a manifest, within the repository; "" without one.
+func bundleAbove(path string) string {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	here, _ := os.Getwd()
+	for dir := absolute; !exists(filepath.Join(dir, ".git")) && dir != filepath.Dir(dir); {
+		dir = filepath.Dir(dir)
+		if !exists(filepath.Join(dir, ".manifest")) {
+			continue
+		}
+		if relative, err := filepath.Rel(here, dir); err == nil {
+			return relative
+		}
+		return dir
+	}
+	return ""
+}
+
+// packageIn is the package of a file of Rego, as --run takes it.
+func packageIn(path string) string {
+	text, err := os.ReadFile(path)
+	if declared := firstPackage.FindSubmatch(text); err == nil && declared != nil {
+		return "data." + string(declared[1])
+	}
+	return "REGEX"
+}
