@@ -89,8 +89,10 @@ func (i *policyImpact) run(ctx context.Context) error {
 	if i.bundle == "" && i.settings == "" {
 		return misused("name a bundle, or settings with --settings: what is to be tried")
 	}
-	if i.examples < 0 {
-		return misused("--examples is a number from 0 on")
+	for name, value := range map[string]int64{"examples": int64(i.examples), "max-changed": i.maxChanged, "max-other-constraints": i.maxOther} {
+		if value < 0 && i.cmd.Flags().Changed(name) {
+			return misused("--%s is a number from 0 on", name)
+		}
 	}
 	decide := i.onServer
 	switch {
