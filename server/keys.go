@@ -17,8 +17,8 @@ var keyTypes = []string{verify.TypKey, verify.TypRevocation}
 // succession is who signs from now on, and who lets that one in: the key before, or the offline root.
 type succession struct {
 	signer         *verify.Signer
-	outgoing       *verify.Signer // nil where it is not at hand, or must not be asked
-	authorizations [][]byte       // of the signer by the root, one for each log; no more than looked at
+	outgoing       *verify.Signer // nil where it is not at hand
+	authorizations [][]byte       // of the signer by the root, one for each log; where there are any, the outgoing one is not asked
 }
 
 // keyEntries hands the log over to the signer, where it is not the log's already. The first key of a log lets itself in.
@@ -37,6 +37,8 @@ func (s *Server) keyEntries(ctx context.Context, t *tenant, a act, next successi
 		entries, err = s.firstKey(t, a, next.signer)
 	case authorization != nil:
 		entries, err = s.letInByRoot(t, a, chain, next.signer, authorization)
+	case len(next.authorizations) > 0:
+		return nil, fmt.Errorf("server: the root authorizes no key %s for the log %s, though it does for others: have it do so for every log (caio key authorize)", next.signer.KeyID(), t.origin)
 	case next.outgoing != nil && next.outgoing.KeyID() == last:
 		entries, err = s.letInByOutgoing(t, a, next)
 	default:

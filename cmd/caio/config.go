@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -23,24 +24,26 @@ const (
 
 // config is the configuration file of `caio serve` (spec/interface.md, "Configuration"). Every key is also a variable of the environment: `limits.request_bytes` is CAIO_LIMITS_REQUEST_BYTES, lists are split at commas.
 type config struct {
-	Listen         string                                `json:"listen,omitempty" jsonschema_description:"where the API listens"`
-	DiagnosticAddr string                                `json:"diagnostic_addr,omitempty" jsonschema_description:"where metrics are served without a token; nowhere when empty"`
-	Store          string                                `json:"store,omitempty" jsonschema_description:"sqlite:FILE"`
-	Subjects       string                                `json:"subjects,omitempty" jsonschema_description:"sqlite:FILE of the keys of the people whom content is about; beside the store when empty, as caio-subjects.db beside caio.db"`
-	CheckpointDir  string                                `json:"checkpoint_dir,omitempty" jsonschema_description:"folder of the latest checkpoint of every log, to which a start holds the store; beside the store when empty, as caio-checkpoints beside caio.db; best on another disk, and not among what is restored with the store"`
-	Keys           string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
-	Issuer         string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
-	Installation   string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
-	Development    bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
-	Policies       []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
-	PolicyKeys     []string                              `json:"policy_keys,omitempty" jsonschema_description:"public keys that sign policies, each ID=ALGORITHM:FILE"`
-	ApproverKeys   string                                `json:"approver_keys,omitempty" jsonschema_description:"keys with which approvers sign activations: a file with a JWK Set, or a folder of such files"`
-	Settings       map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
-	TenantSettings map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
-	LockedSettings []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
-	Retention      retentionConfig                       `json:"retention,omitzero" jsonschema_description:"for how long content and documents are kept; until they are erased when empty"`
-	Auth           authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
-	Limits         limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
+	Listen            string                                `json:"listen,omitempty" jsonschema_description:"where the API listens"`
+	DiagnosticAddr    string                                `json:"diagnostic_addr,omitempty" jsonschema_description:"where metrics are served without a token; nowhere when empty"`
+	Store             string                                `json:"store,omitempty" jsonschema_description:"sqlite:FILE"`
+	Subjects          string                                `json:"subjects,omitempty" jsonschema_description:"sqlite:FILE of the keys of the people whom content is about; beside the store when empty, as caio-subjects.db beside caio.db"`
+	CheckpointDir     string                                `json:"checkpoint_dir,omitempty" jsonschema_description:"folder of the latest checkpoint of every log, to which a start holds the store; beside the store when empty, as caio-checkpoints beside caio.db; best on another disk, and not among what is restored with the store"`
+	Keys              string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
+	KeyPassphraseFile string                                `json:"key_passphrase_file,omitempty" jsonschema_description:"file with the passphrase of sealed keys, which may also stand in CAIO_KEY_PASSPHRASE"`
+	RootKey           string                                `json:"root_key,omitempty" jsonschema_description:"file with the public key of the offline root, which lets keys in and revokes them"`
+	Issuer            string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
+	Installation      string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
+	Development       bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
+	Policies          []string                              `json:"policies,omitempty" jsonschema_description:"folders or tarballs of policies in force for every tenant; those that come with caio when empty"`
+	PolicyKeys        []string                              `json:"policy_keys,omitempty" jsonschema_description:"public keys that sign policies, each ID=ALGORITHM:FILE"`
+	ApproverKeys      string                                `json:"approver_keys,omitempty" jsonschema_description:"keys with which approvers sign activations: a file with a JWK Set, or a folder of such files"`
+	Settings          map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
+	TenantSettings    map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
+	LockedSettings    []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
+	Retention         retentionConfig                       `json:"retention,omitzero" jsonschema_description:"for how long content and documents are kept; until they are erased when empty"`
+	Auth              authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
+	Limits            limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
 }
 
 type retentionConfig struct {
@@ -214,6 +217,17 @@ func exactSettings(settings map[string]contracts.Value) map[string]any {
 		exact[key] = value.V
 	}
 	return exact
+}
+
+// signing is where the keys are with which statements are signed.
+func (c config) signing() signing { return signing{c.Keys, c.KeyPassphraseFile} }
+
+// root is the public key of the offline root, nil where there is none.
+func (c config) root() (ed25519.PublicKey, error) {
+	if c.RootKey == "" {
+		return nil, nil
+	}
+	return readPublic(c.RootKey)
 }
 
 // subjects is the URL of the store of subjects, of which there is one for each store.

@@ -10,39 +10,73 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/smarthausgroup/caio/internal/keyfile"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/spf13/cobra"
 )
 
 func newKey(o *options) *cobra.Command {
-	return group("key", "Make and show signing keys", newKeyGenerate(o), newKeyList(o), newKeyExport(o), newKeyPublic(o))
+	return group("key", "Make, show, rotate and revoke signing keys", newKeyGenerate(o), newKeyRotate(o), newKeyList(o), newKeyExport(o), newKeyPublic(o), newKeyRoot(o), newKeyAuthorize(o), newKeyRevoke(o), newKeySubmit(o))
+}
+
+// sealing are the flags of a command that makes a key.
+type sealing struct {
+	encrypt bool
+	from    string
+}
+
+func (s *sealing) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.encrypt, "encrypt", false, "seal the file with a passphrase, which is asked, or stands in CAIO_KEY_PASSPHRASE")
+	cmd.Flags().StringVar(&s.from, "passphrase-file", "", "`FILE` with the passphrase (CAIO_KEY_PASSPHRASE_FILE)")
+}
+
+// generate makes a key file.
+func (s *sealing) generate(path string) (ed25519.PrivateKey, error) {
+	var passphrase []byte
+	if _, err := os.Stat(path); err == nil {
+		return nil, not("%s is there already, and a key is never overwritten: give another name", path)
+	}
+	if s.encrypt {
+		var err error
+		if passphrase, err = newPassphrase(path, s.from); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	private, err := keyfile.Generate(path, rand.Reader, passphrase)
+	if errors.Is(err, os.ErrExist) {
+		return nil, not("%s is there already, and a key is never overwritten: give another name", path)
+	}
+	return private, err
 }
 
 func newKeyGenerate(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:     "generate FILE",
-		Short:   "Make an Ed25519 key: PKCS #8 in PEM, readable by its owner alone; an existing file is never overwritten",
-		Example: "  caio key generate keys/statements.pem",
+	var flags sealing
+	cmd := &cobra.Command{
+		Use:   "generate FILE",
+		Short: "Make an Ed25519 key, readable by its owner alone; an existing file is never overwritten",
+		Long: `Make an Ed25519 key, readable by its owner alone; an existing file is never overwritten.
+
+The file is PKCS #8 in PEM. With --encrypt it is sealed with a passphrase (scrypt, ChaCha20-Poly1305), in a form of its own.`,
+		Example: "  caio key generate keys/statements.pem\n  caio key generate release.pem --encrypt",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(filepath.Dir(args[0]), 0o700); err != nil {
-				return err
-			}
-			private, err := verify.GenerateKeyFile(args[0], rand.Reader)
-			if errors.Is(err, os.ErrExist) {
-				return not("%s is there already, and a key is never overwritten: give another name", args[0])
-			}
+			private, err := flags.generate(args[0])
 			if err != nil {
 				return err
 			}
-			return o.showKey(cmd, args[0], private)
+			return o.showKey(cmd, args[0], publicOf(private), flags.encrypt)
 		},
 	}
+	flags.add(cmd)
+	return cmd
 }
 
 func newKeyList(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:     "list DIR",
+		Use:     "list FOLDER",
 		Short:   "List the keys in a folder by their ids",
 		Example: "  caio key list caio-keys",
 		Args:    cobra.ExactArgs(1),
@@ -52,11 +86,11 @@ func newKeyList(o *options) *cobra.Command {
 				return unable("there is no key (*.pem) in %s", args[0])
 			}
 			for _, file := range files {
-				private, err := verify.ReadKeyFile(file)
+				public, sealed, err := keyfile.Public(file)
 				if err != nil {
 					return err
 				}
-				if err := o.showKey(cmd, file, private); err != nil {
+				if err := o.showKey(cmd, file, public, sealed); err != nil {
 					return err
 				}
 			}
@@ -89,15 +123,15 @@ func newKeyExport(*options) *cobra.Command {
 func newKeyPublic(*options) *cobra.Command {
 	return &cobra.Command{
 		Use:     "public FILE",
-		Short:   "Write the public half as PEM, the form that --policy-key and policy_keys read",
+		Short:   "Write the public half as PEM, the form that --policy-key, policy_keys and root_key read",
 		Example: "  caio key public release.pem > release.pub",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			private, err := verify.ReadKeyFile(args[0])
+			public, err := readPublic(args[0])
 			if err != nil {
 				return err
 			}
-			text, err := publicPEM(private)
+			text, err := publicPEM(public)
 			if err != nil {
 				return err
 			}
@@ -107,21 +141,32 @@ func newKeyPublic(*options) *cobra.Command {
 	}
 }
 
-// publicPEM is the public half as a block PUBLIC KEY (PKIX).
-func publicPEM(private ed25519.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKIXPublicKey(private.Public())
+// publicPEM is a block PUBLIC KEY (PKIX).
+func publicPEM(public ed25519.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-func (o *options) showKey(cmd *cobra.Command, file string, private ed25519.PrivateKey) error {
-	id := verify.KeyID(publicOf(private))
+// shownKey is a key file as it is listed.
+type shownKey struct {
+	File   string `json:"file"`
+	KID    string `json:"kid"`
+	Sealed bool   `json:"sealed,omitempty"`
+}
+
+func (o *options) showKey(cmd *cobra.Command, file string, public ed25519.PublicKey, sealed bool) error {
+	shown := shownKey{file, verify.KeyID(public), sealed}
 	if o.machine() {
-		return o.emit(cmd, map[string]string{"file": file, "kid": id})
+		return o.emit(cmd, shown)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s\n", id, file)
+	note := ""
+	if sealed {
+		note = "  (sealed)"
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s  %s%s\n", shown.KID, file, note)
 	return err
 }
 
@@ -129,13 +174,19 @@ func (o *options) showKey(cmd *cobra.Command, file string, private ed25519.Priva
 func publicKeys(files []string) (verify.Keys, error) {
 	var keys verify.Keys
 	for _, file := range files {
-		private, err := verify.ReadKeyFile(file)
+		public, err := readPublic(file)
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, verify.Key{Public: publicOf(private)})
+		keys = append(keys, verify.Key{Public: public})
 	}
 	return keys, nil
+}
+
+// readPublic reads the public half from a file of a private key or of a public one.
+func readPublic(file string) (ed25519.PublicKey, error) {
+	public, _, err := keyfile.Public(file)
+	return public, err
 }
 
 func publicOf(private ed25519.PrivateKey) ed25519.PublicKey {

@@ -102,7 +102,7 @@ func argumentsSeed(h verify.Header, a engine.Arguments, d verify.Decision) ([]by
 
 // write signs the statement with the key in keyFile and writes the evidence.
 func (p *offlineProof) write(file, keyFile string) error {
-	private, err := verify.ReadKeyFile(keyFile)
+	private, err := readKey(keyFile, "")
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ The public half of the key (caio key export) must be among the server's approver
 		Example: "  caio policy approve 5f2b6a0c0e54 --reason 'ticket 88' --signing-key eve.pem > approval.jws",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			private, err := verify.ReadKeyFile(keyFile)
+			private, err := readKey(keyFile, "")
 			if err != nil {
 				return err
 			}

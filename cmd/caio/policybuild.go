@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/smarthausgroup/caio/rego"
-	"github.com/smarthausgroup/caio/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -63,7 +62,7 @@ func (b *policyBuild) run(o *options, cmd *cobra.Command, dir string) error {
 	var private ed25519.PrivateKey
 	if b.keyFile != "" {
 		var err error
-		if private, err = verify.ReadKeyFile(b.keyFile); err != nil {
+		if private, err = readKey(b.keyFile, ""); err != nil {
 			return err
 		}
 	}
@@ -131,7 +130,7 @@ func packBundle(bundle *rego.Bundle, kid string, private ed25519.PrivateKey) ([]
 		return nil, diagnostics
 	}
 	if private != nil {
-		public, err := publicPEM(private)
+		public, err := publicPEM(publicOf(private))
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
-	"github.com/smarthausgroup/caio/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -102,7 +101,7 @@ func (p *policyPush) packFolder(name, dir string) ([]byte, error) {
 	var private ed25519.PrivateKey
 	if p.keyFile != "" {
 		var err error
-		if private, err = verify.ReadKeyFile(p.keyFile); err != nil {
+		if private, err = readKey(p.keyFile, ""); err != nil {
 			return nil, err
 		}
 		return packBundle(b, p.kid, private)

@@ -48,6 +48,7 @@ func onHangup(reload func()) (stop func()) {
 // reload takes over what can be, all or none of it, and says what became of it.
 func (r *reloading) reload(ctx context.Context) {
 	logger := r.setup.Logger
+	r.rotate(ctx)
 	c, err := r.read()
 	if err == nil {
 		c.Development = r.current.Development // which bundles are taken is said at the start
@@ -65,6 +66,28 @@ func (r *reloading) reload(ctx context.Context) {
 	}
 	if !r.options.quiet {
 		fmt.Fprintln(r.cmd.ErrOrStderr(), "SIGHUP: reloaded", strings.Join(reloadable, ", "))
+	}
+}
+
+// rotate hands the logs over to the key that lies in the folder, if one does.
+func (r *reloading) rotate(ctx context.Context) {
+	logger, keys := r.setup.Logger, r.current.signing()
+	if !keys.pending() {
+		return // and nobody is asked for a passphrase
+	}
+	next, err := keys.open()
+	if err == nil {
+		err = r.server.Rotate(ctx, next.signer, next.authorizations)
+	}
+	if err != nil {
+		logger.Error("SIGHUP: the key did not change", slog.Any("error", err))
+		return
+	}
+	if err := keys.settle(); err != nil { // the next start tries again
+		logger.Error("SIGHUP: the key has changed, and its files could not be moved", slog.Any("error", err))
+	}
+	if !r.options.quiet {
+		fmt.Fprintln(r.cmd.ErrOrStderr(), "SIGHUP: the key that signs is now", next.signer.KeyID())
 	}
 }
 

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -19,7 +17,6 @@ import (
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
-	"github.com/smarthausgroup/caio/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -136,6 +133,9 @@ func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config,
 	if err != nil {
 		return o.undecided(cmd, err)
 	}
+	if err := c.signing().settled(setup); err != nil {
+		return errors.Join(err, s.Shutdown())
+	}
 	reloading := &reloading{options: o, cmd: cmd, read: read, current: c, setup: setup, server: s}
 	defer onHangup(func() { reloading.reload(cmd.Context()) })()
 	return s.Serve(cmd.Context(), func(address net.Addr) {
@@ -147,11 +147,15 @@ func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config,
 
 // serverConfig makes keys, reads policies, and says where the server stands.
 func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, error) {
-	signer, err := openSigner(filepath.Join(c.Keys, "statements.pem"))
+	keys, err := c.signing().open()
 	if err != nil {
 		return server.Config{}, err
 	}
-	logKey, err := openKey(filepath.Join(c.Keys, "log.pem"))
+	root, err := c.root()
+	if err != nil {
+		return server.Config{}, err
+	}
+	logKey, err := openSealedKey(filepath.Join(c.Keys, "log.pem"), c.KeyPassphraseFile)
 	if err != nil {
 		return server.Config{}, err
 	}
@@ -159,7 +163,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	setup := server.Config{LogSigner: logKey, CheckpointDir: checkpoints}
+	setup := server.Config{LogSigner: logKey, CheckpointDir: checkpoints, Signer: keys.signer, Outgoing: keys.outgoing, Authorizations: keys.authorizations, Root: root}
 	if err := o.policyConfig(cmd, c, &setup); err != nil {
 		return server.Config{}, err
 	}
@@ -175,7 +179,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 		issuers = append(issuers, issuer)
 	}
 	setup.Addr, setup.DiagnosticAddr = c.Listen, c.DiagnosticAddr
-	setup.Clock, setup.Rand, setup.Signer, setup.Issuer, setup.Installation, setup.AllowUnsigned = time.Now, rand.Reader, signer, c.Issuer, c.Installation, c.Development
+	setup.Clock, setup.Rand, setup.Issuer, setup.Installation, setup.AllowUnsigned = time.Now, rand.Reader, c.Issuer, c.Installation, c.Development
 	setup.Retention = c.Retention.retention()
 	setup.Auth, setup.Limits = auth.Config{Issuers: issuers, AllowHS256: c.Auth.AllowHS256}, c.Limits.limits()
 	setup.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -198,26 +202,6 @@ func (o *options) bundlesInForce(cmd *cobra.Command, c config, keys map[string]r
 		bundle.Name = strings.TrimSuffix(filepath.Base(bundle.Name), ".tar.gz")
 	}
 	return bundles, nil
-}
-
-// openSigner is the key that signs statements.
-func openSigner(file string) (*verify.Signer, error) {
-	private, err := openKey(file)
-	if err != nil {
-		return nil, err
-	}
-	return verify.NewSigner(private)
-}
-
-// openKey reads a key, or makes it at the first start.
-func openKey(file string) (ed25519.PrivateKey, error) {
-	private, err := verify.ReadKeyFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(file), 0o700); err == nil {
-			private, err = verify.GenerateKeyFile(file, rand.Reader)
-		}
-	}
-	return private, err
 }
 
 // development is the issuer of development tokens. At the first start it prints one, once.

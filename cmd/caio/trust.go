@@ -14,7 +14,7 @@ func newTrust(o *options) *cobra.Command {
 }
 
 func newTrustExport(o *options) *cobra.Command {
-	var output string
+	var output, root string
 	var keys []string
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -23,11 +23,16 @@ func newTrustExport(o *options) *cobra.Command {
 
 Take it once, over a channel that you trust, and keep it: a verifier takes keys from this file alone.
 
+With --root it is refused where the server names another offline root than the one that its keeper gave you.
+
 With --key it asks no server: the file is then for evidence that caio decide signed with these keys.`,
 		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN\n  caio trust export -o trust.json --key mine.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := o.trust(cmd.Context(), keys)
+			if err == nil && root != "" {
+				err = o.heldTo(text, root)
+			}
 			if err != nil {
 				return err
 			}
@@ -43,7 +48,24 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
 	cmd.Flags().StringSliceVar(&keys, "key", nil, "key `FILES` that signed offline decisions, in place of a server")
+	cmd.Flags().StringVar(&root, "root", "", "`FILE` with the public key of the offline root, to which the server's is held")
 	return cmd
+}
+
+// heldTo refuses a trust file that does not pin that root.
+func (o *options) heldTo(text []byte, file string) error {
+	root, err := readPublic(file)
+	if err != nil {
+		return err
+	}
+	trust, err := verify.ParseTrust(text)
+	if err != nil {
+		return err
+	}
+	if !root.Equal(trust.Root) {
+		return not("%s names another offline root than %s, or none", o.server, file)
+	}
+	return nil
 }
 
 // trust asks the server for its trust file, or makes one for offline decisions.

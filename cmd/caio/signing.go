@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/smarthausgroup/caio/internal/keyfile"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// The folder of the keys with which a server signs statements. A rotation is a file beside the key in use: the server hands the logs over to it, at SIGHUP or at a start, and only then moves the files. Where it ends in between, the next start goes on.
+const (
+	inUseFile         = "statements.pem"
+	nextFile          = "statements.next.pem" // takes over at SIGHUP, or at the next start
+	authorizationFile = "statements.next.jws" // what the offline root signed to let it in, one a line; none where the key in use does
+	retiredFolder     = "retired"             // of keys that signed before
+)
+
+// signing opens the keys of a folder.
+type signing struct {
+	folder         string
+	passphraseFile string
+}
+
+func (s signing) path(name string) string { return filepath.Join(s.folder, name) }
+
+// rotation is what is in the folder: the key that signs, or takes over, and what it takes to let it in.
+type rotation struct {
+	signer, outgoing *verify.Signer // outgoing is nil where no key takes over, or where it is gone
+	authorizations   [][]byte
+}
+
+// pending reports whether a key waits to take over.
+func (s signing) pending() bool {
+	_, err := os.Stat(s.path(nextFile))
+	return err == nil
+}
+
+// open reads the folder; at the first start it makes a key.
+func (s signing) open() (rotation, error) {
+	var r rotation
+	next, err := s.read(nextFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if r.signer, err = s.read(inUseFile); errors.Is(err, fs.ErrNotExist) {
+			r.signer, err = s.first()
+		}
+		return r, err
+	}
+	if err != nil {
+		return r, err
+	}
+	r.signer = next
+	if r.authorizations, err = readLines(s.path(authorizationFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	r.outgoing, err = s.read(inUseFile)
+	if errors.Is(err, fs.ErrNotExist) && len(r.authorizations) > 0 {
+		err = nil // it was lost
+	}
+	return r, err
+}
+
+func (s signing) read(name string) (*verify.Signer, error) {
+	key, err := readKey(s.path(name), s.passphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	return verify.NewSigner(key)
+}
+
+func (s signing) first() (*verify.Signer, error) {
+	key, err := openSealedKey(s.path(inUseFile), s.passphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	return verify.NewSigner(key)
+}
+
+// settled moves the files after a start that handed the logs over.
+func (s signing) settled(setup server.Config) error {
+	next, _, err := keyfile.Public(s.path(nextFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !next.Equal(setup.Signer.Public()) {
+		return nil // it came after the folder was read
+	}
+	return errors.Join(err, s.settle())
+}
+
+// settle moves the files, once the logs are handed over. The key before is kept, since a store that is restored from an older copy asks for it; its owner may destroy it.
+func (s signing) settle() error {
+	before, _, err := keyfile.Public(s.path(inUseFile))
+	if err == nil {
+		if err = os.MkdirAll(s.path(retiredFolder), 0o700); err == nil {
+			err = os.Link(s.path(inUseFile), s.path(filepath.Join(retiredFolder, verify.KeyID(before)+".pem")))
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Remove(s.path(authorizationFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(s.path(nextFile), s.path(inUseFile)); err != nil {
+		return err
+	}
+	return syncFolder(s.folder)
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// readLines reads compact JWS, one a line.
+func readLines(file string) ([][]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	lines := bytes.Fields(text)
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%s holds nothing", file)
+	}
+	return lines, nil
+}
