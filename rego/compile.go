@@ -65,8 +65,7 @@ func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
 	c.checkFiles()
 	c.checkRoots()
 	c.readData(o)
-	c.parse()
-	if !c.measure() {
+	if !c.parse() || !c.measure() { // what other files say of one that can't be read is no fault of theirs
 		c.sortFaults()
 		return c
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/smarthausgroup/caio/contracts"
@@ -51,28 +52,31 @@ func at(location *ast.Location) contracts.Position {
 }
 
 // parse reads every file of Rego.
-func (c *compilation) parse() {
+func (c *compilation) parse() (whole bool) {
+	whole = true
 	for _, b := range c.bundles {
 		for _, file := range b.Files {
 			if strings.HasSuffix(file.Path, ".rego") {
-				c.parseFile(b, file)
+				whole = c.parseFile(b, file) && whole
 			}
 		}
 	}
 	slices.SortFunc(c.modules, func(a, b *module) int { return strings.Compare(a.name, b.name) })
+	return whole
 }
 
-func (c *compilation) parseFile(b *Bundle, file File) {
+// parseFile adds a file to the modules. It is false if the file is not Rego.
+func (c *compilation) parseFile(b *Bundle, file File) bool {
 	name := place(b.Name, file.Path)
 	parsed, err := ast.ParseModuleWithOpts(name, string(file.Text), ast.ParserOptions{ProcessAnnotation: true, Capabilities: testCapabilities(), RegoVersion: ast.RegoV1})
 	if err != nil {
-		c.upstream(err, name)
-		return
+		c.unparsed(err, name, string(file.Text))
+		return false
 	}
 	m := &module{bundle: b, name: name, pkg: packagePath(parsed.Package.Path), test: strings.HasSuffix(file.Path, testSuffix), ast: parsed}
 	if slices.ContainsFunc(c.modules, func(other *module) bool { return other.name == name }) {
 		c.fault("bundle-name", parsed.Package.Location, "two bundles have a file "+name, "Give the bundles names of which none continues another.")
-		return
+		return true
 	}
 	c.modules = append(c.modules, m)
 	if !slices.ContainsFunc(parsed.Imports, func(i *ast.Import) bool { return ast.RegoV2CompatibleRef.Equal(i.Path.Value) }) {
@@ -84,6 +88,29 @@ func (c *compilation) parseFile(b *Bundle, file File) {
 	if reserved(m.pkg) {
 		c.fault("package", parsed.Package.Location, "package "+dotted(m.pkg)+" stands where no policy may", "data.caio.testing and data.caio.settings are not packages of bundles.")
 	}
+	return true
+}
+
+// unparsed reports what is wrong with the text of a file. What the parser says twice of one place is said once, by the longer of the two. A place without a column, as the end of a file is, is where the text before it ends.
+func (c *compilation) unparsed(err error, name, text string) {
+	before := len(c.faults)
+	c.upstream(err, name)
+	lines := strings.Split(text, "\n")
+	for i := before; i < len(c.faults); i++ {
+		pos := &c.faults[i].Pos
+		if pos.Column > 0 || pos.Line < 1 || pos.Line > len(lines) {
+			continue
+		}
+		for pos.Line > 1 && strings.TrimSpace(lines[pos.Line-1]) == "" {
+			pos.Line--
+		}
+		pos.Column = 1 + utf8.RuneCountInString(strings.TrimRight(lines[pos.Line-1], " \r"))
+	}
+	c.faults = slices.DeleteFunc(c.faults, func(d contracts.Diagnostic) bool {
+		return slices.ContainsFunc(c.faults[before:], func(other contracts.Diagnostic) bool {
+			return other.Pos == d.Pos && len(other.Summary) > len(d.Summary) && strings.HasPrefix(other.Summary, d.Summary)
+		})
+	})
 }
 
 func packagePath(path ast.Ref) string {
