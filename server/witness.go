@@ -88,7 +88,7 @@ func (s *Server) heedWitnesses(ctx context.Context) error {
 			places <- struct{}{}
 			group.Go(func() {
 				defer func() { <-places }()
-				if err := s.contradiction(ctx, client, log); err != nil {
+				if err := s.heed(s.contradiction(ctx, client, log)); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					errs = append(errs, err)
@@ -121,7 +121,7 @@ func (s *Server) contradiction(ctx context.Context, client *witness.Client, log 
 	}
 	if theirs.Size > ours.Size {
 		return &ledger.HeadError{Log: log, Published: theirs.Encode(), Err: ledger.ErrBehind, Says: fmt.Sprintf(
-			"it has %d entries in the store, and the witness %s has cosigned %d: %d are missing, as in a copy of the database from before. Put the newest copy back", ours.Size, client.Key().Name, theirs.Size, theirs.Size-ours.Size)}
+			"it has %d entries in the store, and the witness %s has cosigned %d: %d are missing, as in a copy of the database from before. Nothing is appended to it, since that would give their places to others. Put the newest copy of the database back. If there is none, `caio log recover` begins a new log, which commits to the lost one", ours.Size, client.Key().Name, theirs.Size, theirs.Size-ours.Size)}
 	}
 	proof, err := s.ledger.Consistency(ctx, log.Tenant, theirs.Size, ours.Size)
 	if err == nil {
@@ -129,7 +129,15 @@ func (s *Server) contradiction(ctx context.Context, client *witness.Client, log 
 	}
 	if errors.Is(err, tlog.ErrProof) {
 		return &ledger.HeadError{Log: log, Published: theirs.Encode(), Err: ledger.ErrForked, Says: fmt.Sprintf(
-			"the witness %s has cosigned another log of its name, of %d entries, which this server's key signed (%v). Put the database back that belongs to it", client.Key().Name, theirs.Size, err)}
+			"the witness %s has cosigned another log of its name, of %d entries, which this server's key signed (%v). Put the database back that belongs to that. If there is none, `caio log recover` begins a new log, which commits to the cosigned one", client.Key().Name, theirs.Size, err)}
+	}
+	return err
+}
+
+// heed has nothing appended any more where a log is contradicted, and keeps the checkpoint that says so outside the store, for the next start and for a recovery.
+func (s *Server) heed(err error) error {
+	if head := (*ledger.HeadError)(nil); errors.As(err, &head) {
+		return errors.Join(err, s.ledger.Refuse(head))
 	}
 	return err
 }
@@ -166,9 +174,8 @@ func (s *Server) witnessAnswered(a witness.Answer) {
 		return
 	case witness.Behind, witness.Forked:
 		if log, ok := s.ledger.Origin(a.Origin); ok {
-			if err := s.contradiction(context.Background(), a.Witness, log); err != nil {
-				s.ledger.Refuse(fmt.Errorf("server: %w", err))
-				s.config.Logger.Error("nothing is appended any more: a log is not the one that was cosigned", slog.Any("error", err))
+			if err := s.heed(s.contradiction(context.Background(), a.Witness, log)); err != nil {
+				s.config.Logger.Error("a log is not the one that a witness cosigned, or can not be compared with it; where it is another, nothing is appended any more", slog.Any("error", err))
 				return
 			}
 		}

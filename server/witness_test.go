@@ -229,7 +229,7 @@ func TestDecisionsDoNotWait(t *testing.T) {
 // TestWitnessesNoticeAnOlderCopy: the store is put back from a copy, with no checkpoint kept beside it. What the witnesses cosigned says that entries are missing, or, once others are in their place, that the log forked.
 func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 	ws := newWitnesses(t)
-	i := start(t, ws.of)
+	i := start(t, ws.of, withCheckpoints(t))
 	token := i.token("default", auth.Operator)
 	i.register(token, contract("eu", "eu", ""))
 	origin, _ := i.trustedKeys("default")
@@ -239,6 +239,7 @@ func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 	i.stop()
 
 	var head *ledger.HeadError
+	i.config.CheckpointDir = t.TempDir() // as if it had been put back as well
 	err := i.reopen(older)
 	if !errors.Is(err, ledger.ErrBehind) || !errors.As(err, &head) || len(head.Published) == 0 || !strings.Contains(err.Error(), "has cosigned") {
 		t.Errorf("a start on the older copy: %v", err)
@@ -247,7 +248,7 @@ func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 	for _, b := range ws.list {
 		b.away.Store(true)
 	}
-	forked := startAt(t, older, i, ws.of)
+	forked := startAt(t, older, i, ws.of, withCheckpoints(t))
 	for range 5 {
 		forked.decide(token, embed)
 	}
@@ -267,9 +268,32 @@ func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 	if err := forked.reopen(older); !errors.Is(err, ledger.ErrForked) {
 		t.Errorf("a start on the fork: %v", err)
 	}
+	// It stays so when nobody can be asked, and a recovery commits to what was cosigned.
+	for _, b := range ws.list {
+		b.away.Store(true)
+	}
+	if err := forked.reopen(older); !errors.Is(err, ledger.ErrForked) {
+		t.Errorf("a start on the fork, without the witnesses: %v", err)
+	}
+	for _, b := range ws.list {
+		b.away.Store(false)
+	}
+	recovered, err := forked.recovered("default")
+	if err != nil || recovered.Lost != origin || !strings.Contains(recovered.Why, "have the root") {
+		t.Errorf("%+v, %v", recovered, err)
+	}
+	if err := forked.reopen(older); err != nil {
+		t.Errorf("a start on the recovered store: %v", err)
+	}
+	i.config.CheckpointDir = t.TempDir()
 	if err := i.reopen(i.path); err != nil {
 		t.Errorf("a start on the log itself: %v", err)
 	}
+}
+
+func withCheckpoints(t *testing.T) option {
+	folder := t.TempDir()
+	return func(i *installation) { i.config.CheckpointDir = folder }
 }
 
 // copyStores copies both stores, so that a server can be started on the copy.

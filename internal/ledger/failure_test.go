@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -271,11 +272,22 @@ func TestWritable(t *testing.T) {
 
 // TestRefuse ends appending, and reading goes on.
 func TestRefuse(t *testing.T) {
-	l := newLedger(t, ledger.Options{}, nil)
+	folder := t.TempDir()
+	l := newLedger(t, ledger.Options{Folder: ledger.Folder(folder)}, nil)
 	mustAppend(t, l, entry("a", "x"))
-	first := errors.New("a witness has seen another log")
-	l.Refuse(first)
-	l.Refuse(errors.New("a second reason"))
+	log, err := l.Log(context.Background(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := &ledger.HeadError{Log: log, Published: []byte("seen"), Err: ledger.ErrBehind}, &ledger.HeadError{Log: log, Published: []byte("seen again"), Err: ledger.ErrForked}
+	for _, reason := range []*ledger.HeadError{first, second} {
+		if err := l.Refuse(reason); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(folder, log.Origin)); err != nil || string(text) != "seen again" {
+		t.Errorf("outside stands %q, %v", text, err)
+	}
 	if _, err := l.Append(context.Background(), entry("a", "y")); !errors.Is(err, first) {
 		t.Errorf("appending: %v", err)
 	}

@@ -193,8 +193,12 @@ func (l *Ledger) log(tenant string) (store.Log, bool) {
 	return log, ok
 }
 
-// Refuse ends appending for good, for a reason that only somebody outside can see: a log is not the one that others have vouched for. The first reason stays.
-func (l *Ledger) Refuse(reason error) { l.refused.CompareAndSwap(nil, &reason) }
+// Refuse ends appending for good: somebody outside has shown a checkpoint that the log's key signed, and that the log does not extend. That one is kept in the folder, in place of the ledger's own, so that the next [Open] and [Recover] know what is lost. The first reason stays.
+func (l *Ledger) Refuse(e *HeadError) error {
+	reason := error(e)
+	l.refused.CompareAndSwap(nil, &reason)
+	return l.options.Folder.write(e.Log.Origin, e.Published)
+}
 
 // Writable is nil, or why nothing is appended any more, or why the last commit failed, until one is made again. What is a fault of a caller's does not count.
 func (l *Ledger) Writable() error {

@@ -22,8 +22,13 @@ func OpenArchive(ctx context.Context, path string) (*Archive, error) {
 	return &Archive{file}, nil
 }
 
-// Close closes the file.
-func (a *Archive) Close() error { return a.file.Close() }
+// Close closes the file. There is nothing to close of a nil archive.
+func (a *Archive) Close() error {
+	if a == nil {
+		return nil
+	}
+	return a.file.Close()
+}
 
 // Keep keeps a checkpoint, durably. One that differs from another of its size in its root is refused.
 func (a *Archive) Keep(ctx context.Context, c tlog.Checkpoint) error {
