@@ -41,6 +41,9 @@ type config struct {
 	Settings          map[string]contracts.Value            `json:"settings,omitempty" jsonschema_description:"operational settings of every tenant without its own"`
 	TenantSettings    map[string]map[string]contracts.Value `json:"tenant_settings,omitempty" jsonschema_description:"operational settings by tenant"`
 	LockedSettings    []string                              `json:"locked_settings,omitempty" jsonschema_description:"packs whose settings only people of the installation's tenant change over the API"`
+	Witnesses         []witnessConfig                       `json:"witnesses,omitempty" jsonschema_description:"witnesses that cosign the checkpoints of the logs (c2sp.org/tlog-witness); none when empty"`
+	WitnessQuorum     int                                   `json:"witness_quorum,omitempty" jsonschema_description:"how many of them must have cosigned a checkpoint before it is given as cosigned; all when 0"`
+	WitnessEveryMS    int64                                 `json:"witness_every_ms,omitempty" jsonschema_description:"time between the checkpoints of a log that are sent to them; 10000 when 0"`
 	Retention         retentionConfig                       `json:"retention,omitzero" jsonschema_description:"for how long content and documents are kept; until they are erased when empty"`
 	Auth              authConfig                            `json:"auth,omitzero" jsonschema_description:"whose tokens are taken"`
 	Limits            limitsConfig                          `json:"limits,omitzero" jsonschema_description:"what one caller can take up"`
@@ -235,8 +238,13 @@ func (c config) subjects(store string) string {
 	if c.Subjects != "" {
 		return c.Subjects
 	}
+	return "sqlite:" + beside(store, "subjects")
+}
+
+// beside is the file of a store's name with a part added.
+func beside(store, part string) string {
 	extension := filepath.Ext(store)
-	return "sqlite:" + strings.TrimSuffix(store, extension) + "-subjects" + extension
+	return strings.TrimSuffix(store, extension) + "-" + part + extension
 }
 
 // checkpoints is the folder of the latest checkpoints, made at the first start.

@@ -34,6 +34,9 @@ approver_keys: approvers
 settings: {core: {labels: [telemetry], require_label: true}, n: 1.5}
 tenant_settings: {acme: {core: {approve_contracts: true}}}
 locked_settings: [core]
+witnesses: [{url: "https://witness.example/w1", vkey: witness.example/w1+c4d43e6c+x}]
+witness_quorum: 1
+witness_every_ms: 2
 retention: {classes: {short: {content_days: 30, document_days: 90}}, tenants: {acme: short}}
 auth:
   allow_hs256: true
@@ -106,7 +109,7 @@ func zeros(v reflect.Value, path string) (found []string) {
 // A variable for each key outside lists, over the file.
 func TestConfigEnvironment(t *testing.T) {
 	c, faults := readTestConfig(t, fullConfig,
-		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_SUBJECTS=sqlite:f.db", "CAIO_CHECKPOINT_DIR=d", `CAIO_RETENTION_TENANTS={"globex": "short"}`, "CAIO_KEYS=e", "CAIO_KEY_PASSPHRASE_FILE=f", "CAIO_KEY_PASSPHRASE=x", "CAIO_ROOT_KEY=r", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
+		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_SUBJECTS=sqlite:f.db", "CAIO_CHECKPOINT_DIR=d", `CAIO_RETENTION_TENANTS={"globex": "short"}`, `CAIO_WITNESSES=[{"url": "u", "vkey": "v"}]`, "CAIO_WITNESS_QUORUM=2", "CAIO_WITNESS_EVERY_MS=3", "CAIO_KEYS=e", "CAIO_KEY_PASSPHRASE_FILE=f", "CAIO_KEY_PASSPHRASE=x", "CAIO_ROOT_KEY=r", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
 		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", "CAIO_APPROVER_KEYS=a", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`, "CAIO_LOCKED_SETTINGS=gdpr,core",
 		"CAIO_AUTH_ALLOW_HS256=false", `CAIO_AUTH_ISSUERS=[{"name": "n", "audience": "a"}]`,
 		"CAIO_LIMITS_REQUEST_BYTES=10", "CAIO_LIMITS_BATCH_SIZE=20", "CAIO_LIMITS_DECISION_MS=30", "CAIO_LIMITS_SHUTDOWN_MS=40", "CAIO_LIMITS_EVALUATIONS=50", "CAIO_LIMITS_BUNDLE_BYTES=60", "CAIO_LIMITS_GATE_MS=70",
@@ -120,9 +123,10 @@ func TestConfigEnvironment(t *testing.T) {
 		Settings:       map[string]contracts.Value{"core": {V: map[string]any{"require_label": false}}},
 		TenantSettings: map[string]map[string]contracts.Value{"globex": {}},
 		LockedSettings: []string{"gdpr", "core"},
-		Retention:      retentionConfig{Classes: map[string]retentionClass{"short": {30, 90}}, Tenants: map[string]string{"globex": "short"}},
-		Auth:           authConfig{Issuers: []issuerConfig{{Name: "n", Audience: "a"}}},
-		Limits:         limitsConfig{10, 20, 30, 40, 50, 60, 70},
+		Witnesses:      []witnessConfig{{"u", "v"}}, WitnessQuorum: 2, WitnessEveryMS: 3,
+		Retention: retentionConfig{Classes: map[string]retentionClass{"short": {30, 90}}, Tenants: map[string]string{"globex": "short"}},
+		Auth:      authConfig{Issuers: []issuerConfig{{Name: "n", Audience: "a"}}},
+		Limits:    limitsConfig{10, 20, 30, 40, 50, 60, 70},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

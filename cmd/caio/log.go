@@ -320,26 +320,42 @@ func (c *entryChecks) flush() error {
 func (o *options) logSource(where string, trust verify.Trust) (tlog.Source, error) {
 	switch {
 	case strings.HasPrefix(where, "http://"), strings.HasPrefix(where, "https://"):
-		return &httpSource{o, strings.TrimSuffix(where, "/")}, nil
+		return o.httpSource(where, trust)
 	case where != "":
 		if info, err := os.Stat(where); err != nil || !info.IsDir() {
 			return nil, unable("%s is neither a folder with a log nor an address like https://HOST/log/ORIGIN", where)
 		}
 		return tlog.Folder(os.DirFS(where)), nil
 	case len(trust.Logs) == 1:
-		return &httpSource{o, strings.TrimSuffix(o.server, "/") + "/log/" + trust.Logs[0].Origin}, nil
+		return o.httpSource(strings.TrimSuffix(o.server, "/")+"/log/"+trust.Logs[0].Origin, trust)
 	}
 	return nil, misused("the trust file has %d logs: say which, as %s/log/ORIGIN", len(trust.Logs), strings.TrimSuffix(o.server, "/"))
 }
 
 // httpSource is a log where it is served.
 type httpSource struct {
-	options *options
-	base    string
+	options  *options
+	base     string
+	cosigned bool // the checkpoint is to be one that witnesses cosigned, of which the latest may be newer
+}
+
+func (o *options) httpSource(where string, trust verify.Trust) (tlog.Source, error) {
+	_, policy, err := logKeys(trust)
+	return &httpSource{o, strings.TrimSuffix(where, "/"), policy.Quorum != tlog.None}, err
 }
 
 // Read implements [tlog.Source].
 func (s *httpSource) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if path == tlog.CheckpointPath && s.cosigned {
+		text, err := s.get(ctx, "cosigned", limit)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return text, err
+		}
+	}
+	return s.get(ctx, path, limit)
+}
+
+func (s *httpSource) get(ctx context.Context, path string, limit int64) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/"+path, nil)
 	if err != nil {
 		return nil, misused("%w", err)

@@ -120,11 +120,15 @@ func (o *options) opened(cmd *cobra.Command, c config) (setup server.Config, clo
 	if err != nil {
 		return setup, nil, errors.Join(err, store.Close())
 	}
-	closing = func() error { return errors.Join(subjects.Close(), store.Close()) }
+	witnesses, err := c.witnesses(cmd.Context(), file)
+	closing = func() error { return errors.Join(witnesses.Archive.Close(), subjects.Close(), store.Close()) }
+	if err != nil {
+		return setup, nil, errors.Join(err, closing())
+	}
 	if setup, err = o.serverConfig(cmd, c); err != nil {
 		return setup, nil, errors.Join(err, closing())
 	}
-	setup.Store, setup.Subjects = store, subjects
+	setup.Store, setup.Subjects, setup.Witnesses = store, subjects, witnesses
 	return setup, closing, nil
 }
 

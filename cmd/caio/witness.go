@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/internal/witness"
+	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
 )
@@ -153,4 +154,32 @@ func (f witnessFlags) known() ([]tlog.Key, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// witnessConfig is a witness of the server.
+type witnessConfig struct {
+	URL  string `json:"url" jsonschema:"required" jsonschema_description:"submission prefix: add-checkpoint is below it"`
+	VKey string `json:"vkey" jsonschema:"required" jsonschema_description:"verifier key, as caio witness serve --print-vkey prints it"`
+}
+
+// witnesses are those of the configuration, and the archive of what they cosign: kept beside the store, and not in it, so that neither holds up the other, and a copy of the one does not bring back the other. Without witnesses there is an archive where there were some before.
+func (c config) witnesses(ctx context.Context, store string) (w server.Witnesses, err error) {
+	w.Quorum, w.Interval = c.WitnessQuorum, time.Duration(c.WitnessEveryMS)*time.Millisecond
+	for i, one := range c.Witnesses {
+		key, err := tlog.ParseKey(one.VKey)
+		if err != nil {
+			return w, misused("witnesses[%d]: %v", i, err)
+		}
+		client, err := witness.NewClient(one.URL, key, nil)
+		if err != nil {
+			return w, misused("witnesses[%d]: %v", i, err)
+		}
+		w.Clients = append(w.Clients, client)
+	}
+	file := beside(store, "cosigned")
+	if _, err := os.Stat(file); len(c.Witnesses) > 0 || err == nil {
+		w.Archive, err = witness.OpenArchive(ctx, file)
+		return w, err
+	}
+	return w, nil
 }
