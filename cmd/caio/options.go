@@ -102,9 +102,8 @@ func (o *options) tell(cmd *cobra.Command, v any, format string, args ...any) er
 
 // diagnose shows diagnostics and reports whether any is an error.
 func (o *options) diagnose(cmd *cobra.Command, diagnostics contracts.Diagnostics) bool {
-	for _, d := range diagnostics {
-		fmt.Fprintln(cmd.ErrOrStderr(), d)
-	}
+	w := cmd.ErrOrStderr()
+	o.showFaults(newPresenter(w, !o.noColor && isTerminal(w)), isTerminal(w), diagnostics, func(contracts.Diagnostic) string { return "" })
 	return diagnostics.HasErrors()
 }
 

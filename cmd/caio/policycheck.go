@@ -123,14 +123,16 @@ func (c *policyCheck) explanations() []rego.Explanation {
 }
 
 func (c *policyCheck) pretty(o *options, cmd *cobra.Command) {
-	for _, d := range c.faults {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s [%s]\n", d, d.Code)
-	}
+	w := cmd.ErrOrStderr()
+	o.showFaults(newPresenter(w, !o.noColor && isTerminal(w)), isTerminal(w), c.faults, func(d contracts.Diagnostic) string { return " [" + d.Code + "]" })
 	if o.quiet {
 		return
 	}
 	for _, e := range c.explanations() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "\n%s: %s\n  %s\n  %s\n  %s\n", e.Code, e.Title, e.Why, e.Remedy, helpURL(e.Code))
+	}
+	if len(c.faults) > 0 {
+		fmt.Fprintf(w, "\n%s\n", count(c.faults))
 	}
 	if c.faults.HasErrors() || len(c.constraints) == 0 {
 		return
