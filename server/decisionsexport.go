@@ -83,6 +83,9 @@ func (e *decisionsExport) write(ctx context.Context, t *tenant, now *inForce, sp
 		if err != nil {
 			return err
 		}
+		if k.Document == nil {
+			continue // erased
+		}
 		if err := e.decision(ctx, t, k); err != nil {
 			return fmt.Errorf("the decision %s can't be exported: %w", k.ID, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"net/http"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/engine/impact/export"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
 	"github.com/smarthausgroup/caio/server"
@@ -144,8 +146,14 @@ func TestErasureOfDocuments(t *testing.T) {
 	if r := i.call("GET", kept.Links.Document, token, ""); r.status != http.StatusOK {
 		t.Errorf("another's: %d %s", r.status, r.body)
 	}
-	if r := i.call("GET", "/v1/decisions/export", token, ""); r.status != http.StatusOK {
-		t.Errorf("export: %d %s", r.status, r.body)
+	reader, err := export.NewReader(bytes.NewReader(i.call("GET", "/v1/decisions/export", token, "").body))
+	must(t, err)
+	exported := 0
+	for _, err = reader.Next(); err == nil; _, err = reader.Next() {
+		exported++
+	}
+	if err != io.EOF || exported != 1 {
+		t.Errorf("%d decisions were exported, %v", exported, err)
 	}
 }
 
