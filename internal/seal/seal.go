@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"strings"
 )
@@ -89,7 +88,7 @@ func newRecord(tenant, decision string, keys []key) (*Record, error) {
 // derive is HKDF-Expand with the domain and a name as info, of at most one block: so the state of the HMAC is made once for all that a record derives.
 func (r *Record) derive(domain, name string, size int) []byte {
 	r.prf.Reset()
-	io.WriteString(r.prf, domain+"\x00"+name+"\x01")
+	r.prf.Write([]byte(domain + "\x00" + name + "\x01"))
 	return r.prf.Sum(nil)[:size]
 }
 
