@@ -63,7 +63,10 @@ func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
 	c := &compilation{bundles: slices.Clone(bundles), thorough: thorough, groups: map[contracts.Family]*ast.Compiler{}, pinned: map[contracts.Position]string{}}
 	slices.SortFunc(c.bundles, func(a, b *Bundle) int { return strings.Compare(a.Name, b.Name) })
 	c.checkFiles()
-	c.checkRoots()
+	if !c.checkRoots() { // everything else would be told of each of the two
+		c.sortFaults()
+		return c
+	}
 	c.readData(o)
 	if !c.parse() || !c.measure() { // what other files say of one that can't be read is no fault of theirs
 		c.sortFaults()
@@ -83,8 +86,9 @@ func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
 	return c
 }
 
-// checkRoots refuses bundles that lay claim to the same place.
-func (c *compilation) checkRoots() {
+// checkRoots refuses bundles that lay claim to the same place. It is false if some do.
+func (c *compilation) checkRoots() bool {
+	before := len(c.faults)
 	for i, b := range c.bundles {
 		for _, other := range c.bundles[:i] {
 			if other.Name == b.Name {
@@ -93,6 +97,7 @@ func (c *compilation) checkRoots() {
 			c.checkDisjoint(b, other)
 		}
 	}
+	return len(c.faults) == before
 }
 
 func (c *compilation) checkDisjoint(b, other *Bundle) {
@@ -106,7 +111,11 @@ func (c *compilation) checkDisjoint(b, other *Bundle) {
 	for _, root := range b.Roots {
 		for _, taken := range other.Roots {
 			if overlap(root, taken) {
-				c.faults.Errorf("manifest-root", "", contracts.Position{File: place(b.Name, manifestFile)}, "the root %q overlaps the root %q of the bundle %s", root, taken, other.Name)
+				c.faults = append(c.faults, contracts.Diagnostic{
+					Severity: contracts.SeverityError, Code: "manifest-root", Pos: contracts.Position{File: place(b.Name, manifestFile)},
+					Summary: fmt.Sprintf("the root %q overlaps the root %q of the bundle %s", root, taken, other.Name),
+					Detail:  fmt.Sprintf("A new version of a bundle takes its place, under its name: did you mean %s alone, or, of one that is pushed, --name %s?", path.Base(b.Name), path.Base(other.Name)),
+				})
 			}
 		}
 	}

@@ -88,8 +88,12 @@ func TestCompileSeveral(t *testing.T) {
 		want    string
 	}{
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"y", "xx"`)}, ""},
-		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"x/y"`)}, `b/.manifest: the root "x/y" overlaps the root "x" of the bundle a`},
+		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `"x/y"`)}, `b/.manifest: the root "x/y" overlaps the root "x" of the bundle a: A new version of a bundle takes its place, under its name: did you mean b alone, or, of one that is pushed, --name a?`},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("b", `""`)}, `b/.manifest: the bundle b does not say which roots are its own, so it claims those of a too: name them in a .manifest, as in {"roots": ["caio/policy/b"]}`},
+		{[]*rego.Bundle{ // nothing is said of the second definition of everything
+			bundleOf(t, "a", map[string]string{".manifest": `{"roots": ["caio/policy/x"]}`, "c.rego": policy("caio.policy.x", rule(`violation["X"] contains "x"`))}),
+			bundleOf(t, "b", map[string]string{".manifest": `{"roots": ["caio/policy/x"]}`, "c.rego": policy("caio.policy.x", rule(`violation["X"] contains "x"`))}),
+		}, `b/.manifest: the root "caio/policy/x" overlaps the root "caio/policy/x" of the bundle a: A new version of a bundle takes its place, under its name: did you mean b alone, or, of one that is pushed, --name a?`},
 		{[]*rego.Bundle{pack("a", `"x"`), pack("a", `"y"`)}, `a: two bundles have the name "a"`},
 		{[]*rego.Bundle{
 			bundleOf(t, "a", map[string]string{".manifest": `{"roots": ["caio/policy/x"]}`, "b/c.rego": policy("caio.policy.x", "x := 1")}),

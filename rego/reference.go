@@ -406,11 +406,41 @@ func (k *checker) ruleReference(location *ast.Location, ref ast.Ref, pkg, rest s
 	if k.known[pkg] == nil {
 		k.known[pkg] = k.namesIn(pkg)
 	}
+	i := len(strings.Split(pkg, "/")) + 1
 	if k.known[pkg][name] {
+		k.constraintReference(location, ref, i, pkg, name)
 		return
 	}
-	i := len(strings.Split(pkg, "/")) + 1
 	k.fault("unknown-rule", stepLocation(location, ref[i]), fmt.Sprintf("package %s has no rule %s", dotted(pkg), name), strings.TrimPrefix(source.DidYouMean(name, sortedKeys(k.known[pkg])), ": "))
+}
+
+// constraintReference refuses an id that no rule of a package has: a test of it would hold whatever the rules say.
+func (k *checker) constraintReference(location *ast.Location, ref ast.Ref, i int, pkg, name string) {
+	if family(pkg) == "" || len(ref) <= i+1 || key(ref[i+1]) == nil || !slices.Contains([]string{"violation", "warn", "margin"}, name) {
+		return
+	}
+	id := *key(ref[i+1])
+	var ids []string
+	for _, m := range k.modules {
+		for _, rule := range m.ast.Rules {
+			if m.pkg != pkg || ruleName(rule) != name {
+				continue
+			}
+			r, given, _ := classify(rule)
+			if r == roleConftest || r == roleFault {
+				return // its elements are messages, or nobody knows
+			}
+			note(&ids, given)
+		}
+	}
+	if len(ids) == 0 || slices.Contains(ids, id) {
+		return
+	}
+	detail := strings.TrimPrefix(source.DidYouMean(id, ids), ": ")
+	if detail == "" {
+		detail = "There are: " + strings.Join(ids, ", ")
+	}
+	k.fault("unknown-constraint", stepLocation(location, ref[i+1]), fmt.Sprintf("package %s has no %s[%q]", dotted(pkg), name, id), detail)
 }
 
 // namesIn are the names of a package's rules, and of the packages in it.
