@@ -9,7 +9,7 @@ import (
 )
 
 // asserted is what nobody but a reader of the whole log can tell.
-const asserted = "the entries are there and say what the document says; that nothing else was put in force between them and the decision is asserted: give a copy of the log (--log) to check it"
+const asserted = "their entries hold; that nothing else was put in force between them and the decision is asserted, and a copy of the log (--log) shows it"
 
 // currency checks the layer of that name.
 type currency struct {

@@ -31,6 +31,9 @@ type whole struct {
 func readWhole(ctx context.Context, d *Document, at *proved, trust Trust, o Options) *whole {
 	none := Reference{Index: -1}
 	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}}
+	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
+		return w
+	}
 	var bad error
 	checked, err := tlog.CheckLog(ctx, o.Log, tlog.Options{
 		Keys: at.keys, Earlier: []tlog.Checkpoint{at.proof.Checkpoint}, Progress: o.Progress,
@@ -51,6 +54,19 @@ func readWhole(ctx context.Context, d *Document, at *proved, trust Trust, o Opti
 		w.broken = bad
 	}
 	return w
+}
+
+// tooOld is that a copy was made before the receipt: that says nothing against either.
+func tooOld(ctx context.Context, at *proved, log tlog.Source) error {
+	text, err := log.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
+	if err != nil {
+		return err
+	}
+	c, err := tlog.ParseCheckpoint(text)
+	if err == nil && c.Origin == at.proof.Checkpoint.Origin && c.Size < at.proof.Checkpoint.Size {
+		return fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, at.proof.Checkpoint.Size)
+	}
+	return nil // what else is wrong with it is found where it is read
 }
 
 // follow takes in an entry. Those that change what is in force below base have to hold.

@@ -245,7 +245,7 @@ func (d *demonstration) verify(ctx context.Context, name string, evidence *verif
 		return err
 	}
 	d.command("verify %s --trust %s/trust.json", file, d.dir)
-	c, err := check(ctx, data, trust, nil, replayTimeout)
+	c, err := check(ctx, data, trust, nil, replayTimeout, verify.Options{})
 	if err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func heldOne(t *testing.T, client *options, answer server.Answer, trust verify.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := check(t.Context(), evidence, trust, nil, replayTimeout)
+	result, err := check(t.Context(), evidence, trust, nil, replayTimeout, verify.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 // proofExport is a call of `caio proof export`.
 type proofExport struct {
 	output, since, from, to string
-	content                 bool
+	content, slim           bool
+	subject                 string
 }
 
 func newProofExport(o *options) *cobra.Command {
@@ -35,6 +36,8 @@ The file of many decisions holds their documents, what was asked, and the contra
 			switch many := e.since+e.from+e.to != ""; {
 			case many && len(args) == 1:
 				return misused("name a decision, or a time, not both")
+			case many && (e.slim || e.subject != ""):
+				return misused("--slim and --subject are of the evidence of one decision")
 			case many:
 				return e.many(o, cmd)
 			case len(args) == 0:
@@ -49,12 +52,14 @@ The file of many decisions holds their documents, what was asked, and the contra
 	flags.StringVar(&e.from, "from", "", "decisions at this `TIME` or later, RFC 3339")
 	flags.StringVar(&e.to, "to", "", "decisions before this `TIME`, RFC 3339")
 	flags.BoolVar(&e.content, "content", true, "with what was asked, which scoring reads; --content=false leaves it out of a file that is handed on")
+	flags.BoolVar(&e.slim, "slim", false, "without contracts other than the candidates'")
+	flags.StringVar(&e.subject, "subject", "", "for this `PERSON`, whom the decision is about or who asked for it: without what concerns others")
 	cmd.MarkFlagsMutuallyExclusive("since", "from")
 	return cmd
 }
 
 func (e *proofExport) one(o *options, cmd *cobra.Command, decision string) error {
-	data, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/decisions/"+url.PathEscape(decision)+"/evidence"+e.disclosures("?"), "", nil)
+	data, err := o.fetch(cmd.Context(), http.MethodGet, "/v1/decisions/"+url.PathEscape(decision)+"/evidence?"+e.parts().Encode(), "", nil)
 	if err != nil {
 		return err
 	}
@@ -63,6 +68,21 @@ func (e *proofExport) one(o *options, cmd *cobra.Command, decision string) error
 		return err
 	}
 	return o.tell(cmd, map[string]any{"file": file, "bytes": len(data)}, "%s (%d bytes)", file, len(data))
+}
+
+// parts are the parameters that say what comes along.
+func (e *proofExport) parts() url.Values {
+	parts := url.Values{}
+	if !e.content {
+		parts.Set("disclosures", "none")
+	}
+	if e.slim {
+		parts.Set("contracts", "candidates")
+	}
+	if e.subject != "" {
+		parts.Set("for_subject", e.subject)
+	}
+	return parts
 }
 
 // disclosures is the parameter that leaves content out, after a separator.

@@ -4,17 +4,19 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
+	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
 )
 
 func newVerify(o *options) *cobra.Command {
-	var trustFile string
+	var trustFile, policyFile, logAt string
 	var policyKeys []string
 	var machine bool
 	var timeout time.Duration
@@ -24,9 +26,10 @@ func newVerify(o *options) *cobra.Command {
 		Long: `Check the evidence of a decision, layer by layer, offline.
 
 Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those.
-Policies are run only if the document is the one that was signed. Exit 0: every layer but witnesses and outcome passed, and those did not fail;
+Policies are run only if the document is the one that was signed. That nothing else was put in force between the entries that the document names and the
+decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log). Exit 0: every layer but witnesses and outcome passed, and those did not fail;
 1: a layer failed; 2: the command was wrong; 4: a layer was skipped or could not be told.`,
-		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json",
+		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json\n  caio verify decision.caio --trust trust.json --log log   # as caio log export writes it",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if machine {
@@ -44,7 +47,26 @@ Policies are run only if the document is the one that was signed. Exit 0: every 
 			if err != nil {
 				return err
 			}
-			checked, err := check(cmd.Context(), data, trust, keys, timeout)
+			if policyFile != "" {
+				text, err := os.ReadFile(policyFile)
+				if err != nil {
+					return err
+				}
+				if _, err := tlog.ParsePolicy(text); err != nil {
+					return unable("%s: %w", policyFile, err)
+				}
+				trust.Policy = string(text)
+			}
+			var whole verify.Options
+			if logAt != "" {
+				if whole.Log, err = o.logSource(logAt, trust); err != nil {
+					return err
+				}
+				meter := o.meter(cmd, "reading the log", "entries")
+				defer meter.end()
+				whole.Progress = func(done, size int64) { meter.step(done, size) }
+			}
+			checked, err := check(cmd.Context(), data, trust, keys, timeout, whole)
 			if err != nil {
 				return err
 			}
@@ -62,6 +84,8 @@ Policies are run only if the document is the one that was signed. Exit 0: every 
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().StringVar(&logAt, "log", "", "the whole log, a folder or `URL` (https://HOST/log/ORIGIN): only so can it be told that nothing else was in force")
+	cmd.Flags().StringVar(&policyFile, "policy", "", "whose cosignatures are required: a tlog-policy `FILE`, in place of the trust file's")
 	cmd.Flags().StringArrayVar(&policyKeys, "policy-key", nil, policyKeysUsage)
 	cmd.Flags().DurationVar(&timeout, "timeout", replayTimeout, "how long the re-evaluation may take")
 	cmd.Flags().BoolVar(&machine, "json", false, "the same as --format json")
@@ -102,12 +126,12 @@ func readEvidence(path string) ([]byte, error) {
 }
 
 // check runs every layer over the bytes of an evidence file.
-func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key, timeout time.Duration) (verify.Report, error) {
+func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[string]rego.Key, timeout time.Duration, log verify.Options) (verify.Report, error) {
 	build, err := server.ReadBuild()
 	if err != nil {
 		return verify.Report{}, err
 	}
-	o := replay.Options{Build: build, Timeout: timeout}
+	o := replay.Options{Build: build, Timeout: timeout, Options: log}
 	if len(policyKeys) > 0 {
 		o.VerifyBundle = func(b *rego.Bundle) (string, error) {
 			verified, err := rego.Verify(b, policyKeys)
@@ -118,7 +142,12 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 		}
 	}
 	evidence, verdicts := replay.CheckFile(ctx, data, trust, o)
-	return verify.NewReport(evidence, trust, verdicts), nil
+	report := verify.NewReport(evidence, trust, verdicts)
+	replayed := slices.ContainsFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerReplay && v.Status == verify.Pass })
+	if len(report.Sentences) > 0 && replayed {
+		report.Sentences = append(report.Sentences, replay.Contrasts(ctx, evidence, o)...)
+	}
+	return report, nil
 }
 
 func (p *presenter) checked(c verify.Report) {
