@@ -97,24 +97,23 @@ func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signatu
 		return tlog.Signature{}, err
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	response, body, err := c.do(request)
+	answer, err := c.do(request)
 	if err != nil {
 		return tlog.Signature{}, err
 	}
-	switch status := response.StatusCode; {
+	switch status := answer.status; {
 	case status == http.StatusOK:
-		return c.open(log, r.Checkpoint, body)
-	case status == http.StatusConflict && response.Header.Get("Content-Type") == sizeType:
-		size, err := parseSize(strings.TrimSuffix(string(body), "\n"))
+		return c.open(log, r.Checkpoint, answer.body)
+	case status == http.StatusConflict && answer.kind == sizeType:
+		size, err := parseSize(strings.TrimSuffix(string(answer.body), "\n"))
 		if err != nil {
 			return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
 		}
 		return tlog.Signature{}, &SizeError{size}
 	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout && status != http.StatusConflict:
-		return tlog.Signature{}, &RefusedError{status, reason(body)}
-	default:
-		return tlog.Signature{}, fmt.Errorf("the witness answers %s: %s", response.Status, reason(body))
+		return tlog.Signature{}, &RefusedError{status, reason(answer.body)}
 	}
+	return tlog.Signature{}, answer.other()
 }
 
 // ErrNotKept says that a witness shows no checkpoint of a log: it cosigned none, or serves monitors elsewhere.
@@ -129,16 +128,16 @@ func (c *Client) Latest(ctx context.Context, log tlog.Key) (tlog.Checkpoint, err
 	if err != nil {
 		return tlog.Checkpoint{}, err
 	}
-	response, body, err := c.do(request)
+	r, err := c.do(request)
 	switch {
 	case err != nil:
 		return tlog.Checkpoint{}, err
-	case response.StatusCode == http.StatusNotFound:
+	case r.status == http.StatusNotFound:
 		return tlog.Checkpoint{}, ErrNotKept
-	case response.StatusCode != http.StatusOK:
-		return tlog.Checkpoint{}, fmt.Errorf("the witness answers %s: %s", response.Status, reason(body))
+	case r.status != http.StatusOK:
+		return tlog.Checkpoint{}, r.other()
 	}
-	checkpoint, err := tlog.ParseCheckpoint(body)
+	checkpoint, err := tlog.ParseCheckpoint(r.body)
 	if err != nil {
 		return tlog.Checkpoint{}, fmt.Errorf("the witness's answer: %w", err)
 	}
@@ -153,15 +152,26 @@ func (c *Client) Latest(ctx context.Context, log tlog.Key) (tlog.Checkpoint, err
 	return checkpoint, nil
 }
 
-// do sends a request, and reads as much of the answer as there may be.
-func (c *Client) do(request *http.Request) (*http.Response, []byte, error) {
+// reply is what a witness answered, as much of it as there may be.
+type reply struct {
+	status int
+	kind   string // of the body
+	body   []byte
+}
+
+// other is an error for a reply that is of no use.
+func (r reply) other() error {
+	return fmt.Errorf("the witness answers %d %s: %s", r.status, http.StatusText(r.status), reason(r.body))
+}
+
+func (c *Client) do(request *http.Request) (reply, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, tlog.MaxCheckpointBytes+1))
-	return response, body, err
+	return reply{response.StatusCode, response.Header.Get("Content-Type"), body}, err
 }
 
 // open takes the witness's cosignature out of its answer. Those of keys that are not known are left out.
