@@ -144,7 +144,7 @@ func (k *checker) descend(location *ast.Location, heads *meaning, steps []*ast.T
 			if key(step) == nil && name.Location != nil {
 				place = name.Location
 			}
-			next.add(k.down(place, level, name, sure))
+			next.add(k.down(place, level, name, sure, spare))
 		}
 		if level, sure = next.values, sure && next.complete; len(level) == 0 {
 			return
@@ -153,7 +153,7 @@ func (k *checker) descend(location *ast.Location, heads *meaning, steps []*ast.T
 }
 
 // down goes one step down from every value, and reports those that don't have it.
-func (k *checker) down(location *ast.Location, level []value, name *ast.Term, sure bool) *meaning {
+func (k *checker) down(location *ast.Location, level []value, name *ast.Term, sure, spare bool) *meaning {
 	below := &meaning{complete: true}
 	var failed []value
 	for _, v := range level {
@@ -165,6 +165,9 @@ func (k *checker) down(location *ast.Location, level []value, name *ast.Term, su
 		}
 		if next := append(slices.Clone(v.path), name); k.exists(next) {
 			below.add(one(value{path: next, given: v.given}))
+			if sure && !spare && next[0].Equal(ast.DefaultRootDocument) {
+				k.checkLoose(location, next, len(v.path))
+			}
 		} else {
 			failed = append(failed, value{path: next, given: v.given})
 		}
@@ -475,14 +478,9 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 	}
 	deepest, nearest := 0, -1
 	for i, s := range k.schemas {
-		loose := 0
-		missing, reached := walk(s.schema, ref, func(i int, v verdict) {
-			if (v == optional || v == open && key(ref[i]) != nil) && loose == 0 && from <= i && i < spare {
-				loose = i
-			}
-		})
+		missing, reached := walk(s.schema, ref, func(int, verdict) {})
 		if missing == 0 {
-			if loose > 0 {
+			if loose := s.mayLack(ref, from, spare); loose > 0 {
 				k.looseReference(location, ref[:loose+1], s.file, literal)
 			}
 			return
@@ -522,12 +520,31 @@ func nearSettings(ref ast.Ref) string {
 	return "did you mean data." + dotted(settingsPath) + "? "
 }
 
+// checkLoose holds one step of a path to data that is put together to what the schema of that data requires.
+func (k *checker) checkLoose(location *ast.Location, ref ast.Ref, from int) {
+	literal := literalPath(ref)
+	if k.inPackage(literal) || slices.ContainsFunc(k.modules, func(m *module) bool { return within(m.pkg, literal) }) {
+		return
+	}
+	for _, s := range k.schemas {
+		if missing, _ := walk(s.schema, ref, func(int, verdict) {}); missing == 0 {
+			if s.mayLack(ref, from, len(ref)) > 0 {
+				k.looseReference(location, ref, s.file, literal)
+			}
+			return
+		}
+	}
+}
+
 // looseReference reports data that may be absent. Of a setting that is an error: a rule must not be undefined for want of one. Other data is its bundle's own affair.
 func (k *checker) looseReference(location *ast.Location, ref ast.Ref, file, literal string) {
 	d := contracts.Diagnostic{
 		Severity: contracts.SeverityWarning, Code: "optional-data", Pos: at(location),
 		Summary: fmt.Sprintf("%v may be absent, and the rule undefined for want of it", ref),
 		Detail:  fmt.Sprintf("List it as required in %s, or read it with object.get and a default.", file),
+	}
+	if key(ref[len(ref)-1]) == nil {
+		d.Detail = fmt.Sprintf("Say with minItems in %s that it is there, or go through all of them with some … in.", file)
 	}
 	if within(literal, settingsPath) {
 		d.Severity = contracts.SeverityError

@@ -2,6 +2,7 @@ package rego_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +43,12 @@ func TestNegationsFire(t *testing.T) {
 func TestMissingSettings(t *testing.T) {
 	const whole = `{"type": "object", "required": ["caio"], "properties": {"caio": {"type": "object", "required": ["settings"], "properties": {"settings": {"type": "object", "required": ["a"], "properties": {"a": {"type": "object", "additionalProperties": false, "required": ["limit"], "properties": {"limit": {"type": "integer"}, "extra": {"type": "integer"}}}}}}}}}`
 	const defaults = `{"caio": {"settings": {"a": {"limit": 3}}}}`
+	const freely = `{"caio": {"settings": {"a": {"by": {}, "list": [1]}}}}`
+	narrow := strings.Replace(whole, `"required": ["limit"], "properties": {"limit": {"type": "integer"}, "extra": {"type": "integer"}}`, "%s", 1)
+	free := fmt.Sprintf(narrow, `"required": ["by", "list"], "properties": {"by": {"type": "object", "propertyNames": {"enum": ["x", "y"]}, "additionalProperties": {"type": "integer"}}, "list": {"type": "array", "minItems": 1, "items": {"type": "integer"}}}`)
+	branched := func(branches string) string {
+		return strings.Replace(whole, `"required": ["limit"]`, `"anyOf": [`+branches+`]`, 1)
+	}
 	limit := `input.estimate.cost_micro_usd > data.caio.settings.a.limit`
 	for name, c := range map[string]struct {
 		body, schema, data string
@@ -69,11 +76,22 @@ func TestMissingSettings(t *testing.T) {
 		"made a text by a tenant":   {limit, whole, defaults, map[string]any{"a": map[string]any{"limit": "5"}}, "settings"},
 		"misspelt by a tenant":      {limit, whole, defaults, map[string]any{"a": map[string]any{"limt": int64(5)}}, "unknown-setting"},
 		"replaced by a tenant":      {limit, whole, defaults, map[string]any{"a": []any{}}, "settings"},
+		"required in one branch":    {limit, branched(`{"required": ["limit"]}, {"required": ["extra"]}`), defaults, nil, "optional-data"},
+		"required in all branches":  {limit, branched(`{"required": ["limit", "extra"]}, {"required": ["limit"]}`), defaults, nil, ""},
+		"a key that may be absent":  {`data.caio.settings.a.by.x > 3`, free, freely, nil, "optional-data"},
+		"a constant for such a key": {`data.caio.settings.a.by[name] > 3`, free, freely, nil, "optional-data"},
+		"a variable for such a key": {`key := "x"; data.caio.settings.a.by[key] > 3`, free, freely, nil, "optional-data"},
+		"a key with a default":      {`object.get(data.caio.settings.a.by, name, 3) > 3`, free, freely, nil, ""},
+		"every key":                 {`some key; data.caio.settings.a.by[key] > 3`, free, freely, nil, ""},
+		"a key that a request has":  {`data.caio.settings.a.by[input.request.intent.type] > 3`, free, freely, nil, ""},
+		"a list that may be short":  {`data.caio.settings.a.list[1] > 3`, free, freely, nil, "optional-data"},
+		"a list that is never":      {`data.caio.settings.a.list[0] > 3`, free, freely, nil, ""},
+		"the elements of a list":    {`data.caio.settings.a.list[_] > 3`, free, freely, nil, ""},
 		"a schema of anything":      {limit, `{}`, "", nil, "optional-data"},
 		"a schema of free settings": {limit, strings.Replace(whole, `"additionalProperties": false, "required": ["limit"]`, `"additionalProperties": true, "required": []`, 1), "", nil, "optional-data"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"a.rego": policy("caio.policy.a", rule(`violation["A"] contains "a" if { `+c.body+" }"), "over(settings) if settings.limt > 3")}
+			files := map[string]string{"a.rego": policy("caio.policy.a", rule(`violation["A"] contains "a" if { `+c.body+" }"), "over(settings) if settings.limt > 3", `name := "x"`)}
 			for name, text := range map[string]string{"schema.json": c.schema, "data.json": c.data} {
 				if text != "" {
 					files[name] = text
