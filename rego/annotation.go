@@ -41,7 +41,11 @@ func (c *compilation) describe(p *found, id string, a annotated) *constraint {
 		missing("title", "one sentence that people will read")
 	}
 	k.Severity, _ = a.Custom["severity"].(string)
-	if !slices.Contains(severities, k.Severity) {
+	switch {
+	case slices.Contains(severities, k.Severity):
+	case k.Severity != "":
+		c.fault("annotation", a.Location, fmt.Sprintf("custom.severity of %s: %q is none of %s", id, k.Severity, strings.Join(severities, ", ")), strings.TrimPrefix(source.DidYouMean(strings.ToLower(k.Severity), severities), ": "))
+	default:
 		missing("custom.severity", "one of "+strings.Join(severities, ", "))
 	}
 	remedy, _ := a.Custom["remedy"].(string)

@@ -128,6 +128,8 @@ func (t *policyTest) once(o *options, cmd *cobra.Command, paths []string) error 
 		return err
 	}
 	switch {
+	case len(report.Results) == 0 && t.pattern != "":
+		return not("no test in %s matches --run %s", strings.Join(paths, ", "), t.pattern)
 	case len(report.Results) == 0:
 		return not("no test was found in %s", strings.Join(paths, ", "))
 	case report.Fail+report.Error > 0, t.skippedFails && report.Skip > 0:
