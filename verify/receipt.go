@@ -95,13 +95,14 @@ func judgeWitnesses(ev *Evidence, d *Document, at *proved, policy tlog.Policy) V
 	}
 	quorum, err := policy.Satisfied(at.verified)
 	if err != nil {
-		return Judge(LayerWitnesses, err)
+		return Judge(LayerWitnesses, fmt.Errorf("%w: the evidence of a young decision has to be fetched again once they have seen it", err))
 	}
 	if decided.After(quorum.By.Add(slack)) {
 		return Verdict{LayerWitnesses, Fail, "the decision says that it was made after witnesses saw it in the log", "/time", "at most " + quorum.By.UTC().Format(TimeFormat), d.Time}
 	}
 	if ev.Earlier == nil {
-		return Verdict{Layer: LayerWitnesses, Status: Inconclusive, Reason: "cosigned by " + quorum.By.UTC().Format(time.RFC3339) + ", and no earlier cosigned checkpoint says that the decision was not made long before; time asserted"}
+		// Anybody could leave it out, so this is no lesser fault than a time that is wrong.
+		return Verdict{Layer: LayerWitnesses, Status: Fail, Reason: "cosigned by " + quorum.By.UTC().Format(time.RFC3339) + ", and no earlier cosigned checkpoint bounds the decision's time from below; time asserted"}
 	}
 	since, err := ev.cosignedBefore(d.Log, at, policy)
 	if err != nil {

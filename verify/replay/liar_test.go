@@ -266,6 +266,16 @@ func TestLyingOperator(t *testing.T) {
 			return ev
 		}, verify.LayerCurrency},
 		"a decision back-dated": {func(w *world) *verify.Evidence { return w.dated(-2 * time.Hour) }, verify.LayerWitnesses},
+		"a decision back-dated, without the earlier checkpoint": {func(w *world) *verify.Evidence {
+			ev := w.dated(-2 * time.Hour)
+			ev.Earlier = nil
+			return ev
+		}, verify.LayerWitnesses},
+		"a decision back-dated, without cosignatures": {func(w *world) *verify.Evidence {
+			w.cosign = false
+			ev := w.dated(-2 * time.Hour)
+			return ev
+		}, verify.LayerWitnesses},
 		"a decision post-dated": {func(w *world) *verify.Evidence { return w.dated(2 * time.Hour) }, verify.LayerWitnesses},
 	}
 	seen := tally{}
@@ -301,13 +311,14 @@ func TestTimeWithoutAWitness(t *testing.T) {
 // TestStripped takes away what a layer needs, one thing at a time: what is left is not proved.
 func TestStripped(t *testing.T) {
 	for name, strip := range map[string]func(ev *verify.Evidence){
-		"the receipt":     func(ev *verify.Evidence) { ev.Receipt = nil },
-		"the entries":     func(ev *verify.Evidence) { ev.Entries = nil },
-		"one entry":       func(ev *verify.Evidence) { ev.Entries = ev.Entries[1:] },
-		"the disclosures": func(ev *verify.Evidence) { ev.Disclosures = nil },
-		"a contract":      func(ev *verify.Evidence) { delete(ev.Contracts, ev.Snapshot["unmatched"]) },
-		"a candidate's":   func(ev *verify.Evidence) { delete(ev.Contracts, ev.Snapshot["second"]) },
-		"the bundle":      func(ev *verify.Evidence) { clear(ev.Bundles) },
+		"the earlier checkpoint": func(ev *verify.Evidence) { ev.Earlier = nil },
+		"the receipt":            func(ev *verify.Evidence) { ev.Receipt = nil },
+		"the entries":            func(ev *verify.Evidence) { ev.Entries = nil },
+		"one entry":              func(ev *verify.Evidence) { ev.Entries = ev.Entries[1:] },
+		"the disclosures":        func(ev *verify.Evidence) { ev.Disclosures = nil },
+		"a contract":             func(ev *verify.Evidence) { delete(ev.Contracts, ev.Snapshot["unmatched"]) },
+		"a candidate's":          func(ev *verify.Evidence) { delete(ev.Contracts, ev.Snapshot["second"]) },
+		"the bundle":             func(ev *verify.Evidence) { clear(ev.Bundles) },
 		"its signatures": func(ev *verify.Evidence) {
 			for _, files := range ev.Bundles {
 				delete(files, verify.SignaturesFile)
