@@ -86,31 +86,33 @@ func examine(bundles []*Bundle, o Options, thorough bool) *compilation {
 	return c
 }
 
-// checkRoots refuses bundles that lay claim to the same place. It is false if some do.
-func (c *compilation) checkRoots() bool {
-	before := len(c.faults)
+// checkRoots refuses bundles that lay claim to the same place. It is false if two name the same as their own, as two versions of one do.
+func (c *compilation) checkRoots() (disjoint bool) {
+	disjoint = true
 	for i, b := range c.bundles {
 		for _, other := range c.bundles[:i] {
 			if other.Name == b.Name {
 				c.faults.Errorf("bundle-name", "", contracts.Position{File: b.Name}, "two bundles have the name %q", b.Name)
 			}
-			c.checkDisjoint(b, other)
+			disjoint = c.checkDisjoint(b, other) && disjoint
 		}
 	}
-	return len(c.faults) == before
+	return disjoint
 }
 
-func (c *compilation) checkDisjoint(b, other *Bundle) {
+func (c *compilation) checkDisjoint(b, other *Bundle) bool {
+	disjoint := true
 	for _, pair := range [][2]*Bundle{{b, other}, {other, b}} {
 		if whole := pair[0]; slices.Contains(whole.Roots, "") {
 			c.faults.Errorf("manifest-root", "", contracts.Position{File: place(whole.Name, manifestFile)},
 				`the bundle %s does not say which roots are its own, so it claims those of %s too: name them in a .manifest, as in {"roots": ["caio/policy/%s"]}`, whole.Name, pair[1].Name, path.Base(whole.Name))
-			return
+			return true
 		}
 	}
 	for _, root := range b.Roots {
 		for _, taken := range other.Roots {
 			if overlap(root, taken) {
+				disjoint = false
 				c.faults = append(c.faults, contracts.Diagnostic{
 					Severity: contracts.SeverityError, Code: "manifest-root", Pos: contracts.Position{File: place(b.Name, manifestFile)},
 					Summary: fmt.Sprintf("the root %q overlaps the root %q of the bundle %s", root, taken, other.Name),
@@ -119,6 +121,7 @@ func (c *compilation) checkDisjoint(b, other *Bundle) {
 			}
 		}
 	}
+	return disjoint
 }
 
 // compileFamilies compiles the packages of each family, and what they need, with the schema of what that family sees.
