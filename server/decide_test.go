@@ -299,6 +299,47 @@ func checkLayers(t *testing.T, ev *verify.Evidence, trust verify.Trust) {
 	}
 }
 
+// An outcome comes along once it is reported, with its receipt, and a person gets the file that is theirs, and nobody else's.
+func TestEvidenceOfAnOutcomeAndForASubject(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	a := i.decide(token, `{"intent": {"type": "embeddings", "text": "x"}, "data": {"labels": ["pii"], "subjects": ["ann", "bob"]}}`)
+	if r := i.call("POST", "/v1/decisions/"+a.DecisionID+"/outcome", token, `{"status": "succeeded", "latency_ms": 5}`); r.status != 201 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	ev, err := verify.ReadEvidence(i.call("GET", a.Links.Evidence, token, "").body)
+	must(t, err)
+	passed := false
+	for _, v := range verify.Check(context.Background(), ev, trust, verify.Options{}) {
+		passed = passed || v.Layer == verify.LayerOutcome && v.Status == verify.Pass
+	}
+	if !passed {
+		t.Error("the outcome does not hold")
+	}
+	if r := i.call("GET", a.Links.Evidence+"?for_subject=eve", token, ""); r.status != http.StatusNotFound {
+		t.Errorf("for a stranger: %d", r.status)
+	}
+	theirs, err := verify.ReadEvidence(i.call("GET", a.Links.Evidence+"?for_subject=ann", token, "").body)
+	must(t, err)
+	if len(theirs.Disclosures) != 0 || len(theirs.Entries) != 0 {
+		t.Errorf("ann gets what concerns bob: %+v", theirs.Disclosures)
+	}
+	alone := i.decide(token, `{"intent": {"type": "embeddings", "text": "x"}, "data": {"labels": ["pii"], "subjects": ["ann"]}}`)
+	theirs, err = verify.ReadEvidence(i.call("GET", alone.Links.Evidence+"?for_subject=ann", token, "").body)
+	must(t, err)
+	for _, d := range theirs.Disclosures {
+		if d.Name == verify.NameSubject {
+			t.Error("ann is told who asked")
+		}
+	}
+	if len(theirs.Disclosures) == 0 {
+		t.Error("ann gets nothing of what is hers")
+	}
+}
+
 func TestSeed(t *testing.T) {
 	i := start(t)
 	body := `{"intent": {"type": "embeddings"}, "seed": 7}`

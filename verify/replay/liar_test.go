@@ -183,8 +183,8 @@ func TestLyingOperator(t *testing.T) {
 		}, verify.LayerArgmax},
 		"a changed term, and what follows from it": {func(w *world) *verify.Evidence {
 			p := w.honest()
-			c, coefficients := winner(p.document), verify.Coefficients{}
-			coefficients, _ = verify.ProfileCoefficients(p.document.Request.Profile)
+			c := winner(p.document)
+			coefficients, _ := verify.ProfileCoefficients(p.document.Request.Profile)
 			c.Score.Terms.Risk = 0
 			c.Score.Objective = coefficients.Objective(c.Score.Terms)
 			p.document.Choice.Objective = &c.Score.Objective
