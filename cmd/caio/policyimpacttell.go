@@ -45,6 +45,9 @@ func (p *presenter) impact(a *impact.Answer) {
 // compared says what was tried in place of what, and on what.
 func (p *presenter) compared(a *impact.Answer) {
 	of := fmt.Sprintf("%s decisions", grouped(a.Total))
+	if a.Total == 1 {
+		of = "1 decision"
+	}
 	switch a.From {
 	case "":
 	case a.To:
@@ -205,7 +208,7 @@ func (p *presenter) example(e *impact.Example) {
 		}
 		p.printf("    %s %s: %s\n", p.bold.Render(d.ID), p.faint.Render(word), d.Title)
 		if d.Remedy != "" && d.Violated {
-			p.printf("      %s %s\n", p.faint.Render("remedy"), d.Remedy)
+			p.wrapped("      "+p.faint.Render("remedy")+" ", "        ", d.Remedy)
 		}
 	}
 	p.printf("    %s\n", p.faint.Render("explained in "+e.Before.Explanation+" and "+e.After.Explanation))
@@ -233,11 +236,17 @@ func (p *presenter) indented(list []string) {
 		list = append(list[:maxSentences], fmt.Sprintf("and %d more", more))
 	}
 	for _, sentence := range list {
-		for n, line := range strings.Split(ansi.Wordwrap(sentence, width, ""), "\n") {
-			if n > 0 {
-				line = "  " + line
-			}
-			p.printf("           %s\n", line)
+		p.wrapped("           ", "             ", sentence)
+	}
+}
+
+// wrapped writes a sentence on lines of 118 cells at most: the first begins with one text, the others with another.
+func (p *presenter) wrapped(first, others, sentence string) {
+	const cells = 118
+	for n, line := range strings.Split(ansi.Wordwrap(sentence, cells-max(lipgloss.Width(first), lipgloss.Width(others)), ""), "\n") {
+		if n > 0 {
+			first = others
 		}
+		p.printf("%s%s\n", first, line)
 	}
 }

@@ -305,7 +305,7 @@ func newSettingsVersions(o *options) *cobra.Command {
 			}
 			rows := [][]string{}
 			for _, v := range versions {
-				rows = append(rows, []string{strconv.FormatInt(v.Revision, 10), v.Time, cmp.Or(v.Scope, "configuration"), v.Actor, v.Digest, v.Reason})
+				rows = append(rows, []string{strconv.FormatInt(v.Revision, 10), v.Time, cmp.Or(v.Scope, "configuration"), v.Actor, short(v.Digest), v.Reason})
 			}
 			o.present(cmd).table([]string{"REVISION", "TIME", "FROM", "BY", "DIGEST", "REASON"}, rows)
 			return nil
