@@ -32,7 +32,7 @@ func Recover(ctx context.Context, config Config, tenantName, actor, reason strin
 	}
 	s := &Server{config: config, ledger: ledger.Offline(config.Store)}
 	s.current.Store(&config)
-	s.signing.Store(config.Signer)
+	s.signing = config.Signer
 	done := Recovery{Tenant: tenantName}
 	log, err := ledger.Recover(ctx, config.Store, s.ledgerOptions(), tenantName, func(lost ledger.Lost, origin string) ([]ledger.Entry, error) {
 		done.Lost, done.Kept, done.Why = lost.Origin, lost.Size, lost.Why.Error()

@@ -8,8 +8,12 @@ import (
 	"github.com/smarthausgroup/caio/verify"
 )
 
-// signer is the key that signs entries now. It changes with [Server.Rotate].
-func (s *Server) signer() *verify.Signer { return s.signing.Load() }
+// signer is the key that signs entries now. It changes with [Server.Rotate], whose end is waited for.
+func (s *Server) signer() *verify.Signer {
+	s.rotating.RLock()
+	defer s.rotating.RUnlock()
+	return s.signing
+}
 
 // Rotate has another key sign from now on, in every log or, with an error, in none (spec/proof.md, "The statement and the signature"). The key in use lets it in, or the offline root, where authorizations hold its word for a log: caio-key+jws that the root signed.
 // Decisions go on meanwhile. A statement that is signed with the key before, and comes to its log after the change, is signed anew before it is answered.
@@ -34,7 +38,7 @@ func (s *Server) Rotate(ctx context.Context, next *verify.Signer, authorizations
 	if _, err := s.ledger.Append(ctx, entries...); err != nil {
 		return notStored(err)
 	}
-	s.signing.Store(next)
+	s.signing = next
 	s.keys.Store(nil)
 	return nil
 }
@@ -50,7 +54,5 @@ func (s *Server) appendSigned(ctx context.Context, sign func() ([]ledger.Entry, 
 		if !errors.Is(err, ledger.ErrKeyMoved) {
 			return indices, err
 		}
-		s.rotating.RLock() // until the change is done
-		s.rotating.RUnlock()
 	}
 }

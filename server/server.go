@@ -31,7 +31,7 @@ type Server struct {
 	metrics *metrics
 	docs    []byte // the page that shows the API
 
-	signing     atomic.Pointer[verify.Signer]
+	signing     *verify.Signer         // see signer
 	rotating    sync.RWMutex           // held while the logs are handed over to another signer
 	keys        atomic.Pointer[[]byte] // the JWK Set, nil until somebody asks after a key or a log was added
 	tenants     sync.Map               // name -> *tenant, open
@@ -67,7 +67,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{config: config, compiled: map[string]*rules{}, evaluations: make(chan struct{}, config.Limits.Evaluations), gate: make(chan struct{}, 1), metrics: newMetrics()}
 	s.current.Store(&config)
-	s.signing.Store(config.Signer)
+	s.signing = config.Signer
 	if s.engine, err = engine.New(engine.Options{}); err != nil {
 		return nil, err
 	}
