@@ -28,19 +28,31 @@ type reloading struct {
 	server  *server.Server
 }
 
-// onHangup answers SIGHUP, which would otherwise end the process.
-func onHangup(reload func()) (stop func()) {
-	hangups, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(hangups, syscall.SIGHUP)
+// hangups are the SIGHUPs of the process, each of which would otherwise end it. One that comes before they are answered waits until they are.
+type hangups chan os.Signal
+
+func catchHangups() hangups {
+	h := make(hangups, 1)
+	signal.Notify(h, syscall.SIGHUP)
+	return h
+}
+
+// answer has each of them reload, until stop, which waits for the one under way.
+func (h hangups) answer(reload func()) (stop func()) {
+	stopped, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for range hangups {
-			reload()
+		for {
+			select {
+			case <-h:
+				reload()
+			case <-stopped:
+				return
+			}
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
-		close(hangups)
+		close(stopped)
 		<-done
 	}
 }

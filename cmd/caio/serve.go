@@ -95,11 +95,12 @@ func override(cmd *cobra.Command, c, flags *config) {
 }
 
 func (o *options) serve(cmd *cobra.Command, c config, read func() (config, error)) error {
+	hangups := catchHangups() // a start may take long, and must not end by one
 	setup, closing, err := o.opened(cmd, c)
 	if err != nil {
 		return err
 	}
-	return errors.Join(o.serveOpened(cmd, c, read, setup), closing())
+	return errors.Join(o.serveOpened(cmd, c, read, setup, hangups), closing())
 }
 
 // opened opens what the configuration names, and says of what a server over it is made.
@@ -132,7 +133,7 @@ func (o *options) opened(cmd *cobra.Command, c config) (setup server.Config, clo
 	return setup, closing, nil
 }
 
-func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config, error), setup server.Config) error {
+func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config, error), setup server.Config, hangups hangups) error {
 	s, err := server.New(cmd.Context(), setup)
 	if err != nil {
 		return o.undecided(cmd, err)
@@ -141,7 +142,7 @@ func (o *options) serveOpened(cmd *cobra.Command, c config, read func() (config,
 		return errors.Join(err, s.Shutdown())
 	}
 	reloading := &reloading{options: o, cmd: cmd, read: read, current: c, setup: setup, server: s}
-	defer onHangup(func() { reloading.reload(cmd.Context()) })()
+	defer hangups.answer(func() { reloading.reload(cmd.Context()) })()
 	return s.Serve(cmd.Context(), func(address net.Addr) {
 		if !o.quiet {
 			fmt.Fprintf(cmd.ErrOrStderr(), "listening on http://%s, documentation at http://%s/docs\n", address, address)

@@ -96,7 +96,7 @@ func (o *options) serveWitness(cmd *cobra.Command, flags witnessFlags, w *witnes
 			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 		}
 	}
-	defer onHangup(func() {
+	defer catchHangups().answer(func() {
 		logs, err := flags.known()
 		if err == nil {
 			err = w.Know(logs...)
