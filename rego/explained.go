@@ -21,7 +21,7 @@ var bundleErrors = []Explanation{
 	{Code: "unknown-setting", Title: "There is no such setting", Why: "A misspelt setting is one that nobody reads: what it was to change stays as it is.", Remedy: "Use the name that is suggested, or describe the setting in schema.json."},
 	{Code: "coefficients-fixed", Title: "A coefficient of the calculus is no setting", Why: "A decision must be replayable by anybody from the published equation. Were its coefficients settings, two tenants would compute different decisions from the same proof.",
 		Remedy: "Let the request choose a profile: balanced, economy, realtime or assurance."},
-	{Code: "too-large", Title: "The policies are too large to compile", Why: "The work of OPA's compiler grows with the square of the rules that need each other. A server that takes minutes to start, or to answer a push, is one that is not there.",
+	{Code: "too-large", Title: "The policies are too large to compile", Why: "The work of OPA's compiler grows with the square of the rules that need each other, so it is bounded how many there are, and how often one needs another (20000 times, all together). A server that takes minutes to start, or to answer a push, is one that is not there.",
 		Remedy: "Move lists into data, and what only differs in values into one rule over them."},
 }
 
