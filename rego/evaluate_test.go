@@ -81,20 +81,20 @@ func TestEvaluate(t *testing.T) {
 		"satisfied":           {rule(`violation["A"] contains "no" if input.route == "external"`), "A satisfied"},
 		"number":              {rule(`violation["A"] contains {"msg": "over", "value": input.estimate.cost_micro_usd - 2}`), "rego:A=5 over"},
 		"zero":                {rule(`violation["A"] contains {"msg": "over", "value": input.estimate.cost_micro_usd - 7}`), "A satisfied"},
-		"negative":            {rule(`violation["A"] contains {"msg": "over", "value": -3}`), "A satisfied"},
-		"largest":             {rule("violation[\"A\"] contains \"b\"\n\nviolation[\"A\"] contains {\"msg\": \"c\", \"value\": 3}\n\nviolation[\"A\"] contains \"a\"\n\nviolation[\"A\"] contains {\"msg\": \"z\", \"value\": 0}"), "rego:A=3 c; a; b"},
+		"negative":            {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "over", "value": 3 - 6}))`), "A satisfied"},
+		"largest":             {rule("violation[\"A\"] contains \"b\"\n\nviolation[\"A\"] contains json.unmarshal(json.marshal({\"msg\": \"c\", \"value\": 3}))\n\nviolation[\"A\"] contains \"a\"\n\nviolation[\"A\"] contains json.unmarshal(json.marshal({\"msg\": \"z\", \"value\": 0}))"), "rego:A=3 c; a; b"},
 		"message once":        {rule("violation[\"A\"] contains \"a\"\n\nviolation[\"A\"] contains {\"msg\": \"a\", \"value\": 3}"), "rego:A=3 a"},
 		"whole":               {rule(`violation["A"] contains {"msg": "a", "value": 3.0}`), "rego:A=3 a"},
-		"fraction":            {rule(`violation["A"] contains {"msg": "a", "value": 3.5}`), "rego:A=1 error"},
+		"fraction":            {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a", "value": 3.5}))`), "rego:A=1 error"},
 		"largest integer":     {rule(`violation["A"] contains {"msg": "a", "value": 9007199254740991}`), "rego:A=9007199254740991 a"},
-		"too large":           {rule(`violation["A"] contains {"msg": "a", "value": 9007199254740992}`), "rego:A=1 error"},
-		"huge":                {rule(`violation["A"] contains {"msg": "a", "value": 1e400}`), "rego:A=1 error"},
-		"text value":          {rule(`violation["A"] contains {"msg": "a", "value": "1"}`), "rego:A=1 error"},
-		"number message":      {rule(`violation["A"] contains {"msg": 1, "value": 1}`), "rego:A=1 error"},
-		"no value":            {rule(`violation["A"] contains {"msg": "a"}`), "rego:A=1 error"},
-		"more keys":           {rule(`violation["A"] contains {"msg": "a", "value": 1, "more": 1}`), "rego:A=1 error"},
-		"other type":          {rule(`violation["A"] contains true`), "rego:A=1 error"},
-		"one bad of two":      {rule("violation[\"A\"] contains \"a\"\n\nviolation[\"A\"] contains 1"), "rego:A=1 error"},
+		"too large":           {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a", "value": 9007199254740992}))`), "rego:A=1 error"},
+		"huge":                {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a", "value": 1e400}))`), "rego:A=1 error"},
+		"text value":          {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a", "value": "1"}))`), "rego:A=1 error"},
+		"number message":      {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": 1, "value": 1}))`), "rego:A=1 error"},
+		"no value":            {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a"}))`), "rego:A=1 error"},
+		"more keys":           {rule(`violation["A"] contains json.unmarshal(json.marshal({"msg": "a", "value": 1, "more": 1}))`), "rego:A=1 error"},
+		"other type":          {rule(`violation["A"] contains json.unmarshal(json.marshal(true))`), "rego:A=1 error"},
+		"one bad of two":      {rule("violation[\"A\"] contains \"a\"\n\nviolation[\"A\"] contains json.unmarshal(json.marshal(1))"), "rego:A=1 error"},
 		"error":               {rule(`violation["A"] contains "a" if to_number(input.service.id) > 1`), "rego:A=1 error"},
 		"error alone":         {rule(`violation["A"] contains "a" if to_number(input.service.id) > 1`) + "\n" + rule(`violation["B"] contains "b"`) + "\nmargin[\"B\"] := 1\n\nwarn[\"W\"] contains \"w\"", "rego:A=1 error\nrego:B=1 b\nW warns w"},
 		"conflict":            {rule(`violation["A"] contains "a" if x == 1`) + "\n" + rule(`violation["B"] contains "b"`) + "\nx := 1\n\nx := 2 if input.route == \"internal\"", "rego:A=1 error\nrego:B=1 b"},
@@ -105,7 +105,7 @@ func TestEvaluate(t *testing.T) {
 		"margin fails":        {rule(`violation["A"] contains "a" if input.route == "external"`) + "\nmargin[\"A\"] := to_number(input.service.id)", "A satisfied\nA warns error"},
 		"margin undefined, B": {rule(`violation["A"] contains "a" if to_number(input.service.id) > 1`) + "\nmargin[\"A\"] := 4 if input.route == \"external\"", "rego:A=1 error"},
 		"warn fails":          {rule(`violation["A"] contains "a" if input.route == "external"`) + "\nwarn[\"W\"] contains \"w\" if to_number(input.service.id) > 1\n\nwarn[\"V\"] contains \"v\"", "A satisfied\nV warns v\nW warns error"},
-		"warn wrong":          {"warn[\"W\"] contains 1\n\nwarn[\"V\"] contains {\"msg\": \"v\", \"value\": 3}\n\nwarn[\"V\"] contains \"v\"", "V warns v\nW warns error"},
+		"warn wrong":          {"warn[\"W\"] contains json.unmarshal(json.marshal(1))\n\nwarn[\"V\"] contains json.unmarshal(json.marshal({\"msg\": \"v\", \"value\": 3}))\n\nwarn[\"V\"] contains \"v\"", "V warns v\nW warns error"},
 		"not":                 {rule(`violation["A"] contains "a" if not f(input.service.attributes.missing)`) + "\nf(x) if x", "rego:A=1 a"},
 		"time":                {rule(`violation["A"] contains input.time`), "rego:A=1 2026-11-22T11:00:00.000Z"},
 		"weekday":             {rule(`violation["A"] contains time.weekday(time.parse_rfc3339_ns(input.time))`), "rego:A=1 Sunday"},
@@ -243,7 +243,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 				}
 				value := rapid.IntRange(-2, 5).Draw(t, "value")
 				body := rapid.SampledFrom([]string{`input.route == "external"`, `"pii" in input.request.data.labels`, `true`, `to_number(input.principal.tenant) > 1`}).Draw(t, "body")
-				files[fmt.Sprintf("f%d.rego", j)] = policy(pkg, head+fmt.Sprintf(`violation["K%d"] contains {"msg": "m%d", "value": %d} if %s`, i, j, value, body))
+				files[fmt.Sprintf("f%d.rego", j)] = policy(pkg, head+fmt.Sprintf(`violation["K%d"] contains {"msg": "m%d", "value": 0 + %d} if %s`, i, j, value, body))
 			}
 			bundles = append(bundles, bundleOf(t, fmt.Sprintf("b%d", i), files))
 		}

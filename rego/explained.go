@@ -42,6 +42,8 @@ var constraintErrors = []Explanation{
 	{Code: "repeated-annotation", Title: "A constraint is annotated twice", Why: "Two titles, severities or remedies of one constraint can't both be true.", Remedy: "Keep one annotation, above one of its rules."},
 	{Code: "unread-rule", Title: "A rule of a family's package is read by nothing", Why: "It contains something, as constraints do, and no constraint, margin or warning reads it. That a test does is no help: it blocks nothing.",
 		Remedy: "Write violation[\"ID\"] contains message for what is to block, and remove what nothing needs."},
+	{Code: "violation-value", Title: "What a constraint contains is no violation", Why: "A value of 0 or less is satisfied, so that the rule blocks nothing; anything else that is neither a message nor {\"msg\", \"value\"} can't be evaluated, and denies everything.",
+		Remedy: "Write a text, or {\"msg\": text, \"value\": n} with n a whole number above 0."},
 }
 
 // What is wrong with names and values.

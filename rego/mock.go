@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -51,6 +52,7 @@ func (k *checker) mockValue(path ast.Ref, v value, depth int) {
 			k.mockValue(next, v, depth+1)
 		}
 	}
+	k.mockLiteral(path, v)
 	switch literal := v.term.Value.(type) {
 	case ast.Object:
 		literal.Foreach(func(name, term *ast.Term) {
@@ -70,6 +72,23 @@ func (k *checker) mockValue(path ast.Ref, v value, depth int) {
 				}
 			}
 		}
+	}
+}
+
+// mockLiteral holds a literal to the type, and a text to the values, of what is at a path. A set may stand for a list, and null for what is not there.
+func (k *checker) mockLiteral(path ast.Ref, v value) {
+	if _, ok := v.term.Value.(ast.Call); ok {
+		return
+	}
+	may, is := k.kindsAt(path)|kindNull, k.kindsOfValue(v)
+	if may&kindArray != 0 {
+		may |= kindSet
+	}
+	switch {
+	case may&is == 0:
+		k.fault("type-mismatch", v.term.Location, fmt.Sprintf("%v is %v, and %v is put in its place", path, k.kindsAt(path), is), "No rule ever sees such a value there.")
+	case key(v.term) != nil:
+		k.text(one(value{path: path}), v.term)
 	}
 }
 

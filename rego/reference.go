@@ -22,6 +22,7 @@ type checker struct {
 
 	vocabularies map[string]fieldValues // by path
 	compared     map[compared]bool
+	lookups      map[*ast.Term]*meaning // what literal objects are looked up by
 }
 
 // check is a stage of OPA's compiler, behind the one that resolves references.
@@ -34,6 +35,7 @@ func (k *checker) check(compiler *ast.Compiler) *ast.Error {
 	}
 	k.scopes, k.mocks, k.compared = newScopes(checked), map[mocked]bool{}, map[compared]bool{}
 	k.found, k.vocabularies = map[string]bool{}, map[string]fieldValues{}
+	k.lookups = map[*ast.Term]*meaning{}
 	for _, m := range k.modules {
 		resolved := compiler.Modules[m.name]
 		if resolved == nil {
@@ -45,6 +47,7 @@ func (k *checker) check(compiler *ast.Compiler) *ast.Error {
 			}
 		}
 	}
+	k.checkLookups()
 	if k.followed > maxFollowed {
 		k.tooLarge(contracts.Position{File: k.modules[0].name}, "what the variables and arguments of these policies lead to takes too long to follow")
 	}
@@ -66,6 +69,9 @@ func (k *checker) checkRule(m *module, resolved *ast.Module, rule *ast.Rule) {
 		return false
 	})
 	eachCall(rule, k.call)
+	if !k.tests {
+		k.checkElement(rule)
+	}
 	k.unreachable(rule)
 	ast.WalkExprs(rule, func(expr *ast.Expr) bool {
 		for _, with := range expr.With {
@@ -90,6 +96,7 @@ func (k *checker) call(operator ast.Ref, operands []*ast.Term) {
 		if m := k.follow(operands[1]); m.complete && len(m.values) == 1 && m.values[0].term != nil && m.values[0].in == nil {
 			steps = stepsOf(m.values[0].term)
 		}
+		k.noteLookups(k.follow(operands[0]), steps)
 		k.descend(operands[1].Location, k.follow(operands[0]), steps, true)
 	}
 }
@@ -97,6 +104,9 @@ func (k *checker) call(operator ast.Ref, operands []*ast.Term) {
 func (k *checker) reference(m *module, location *ast.Location, ref ast.Ref) {
 	if location == nil && len(ref) > 0 {
 		location = ref[0].Location
+	}
+	if len(ref) > 1 {
+		k.noteLookups(k.follow(ref[0]), ref[1:])
 	}
 	switch {
 	case len(ref) == 0:
@@ -165,7 +175,10 @@ func (k *checker) down(location *ast.Location, level []value, name *ast.Term, su
 		}
 		if next := append(slices.Clone(v.path), name); k.exists(next) {
 			below.add(one(value{path: next, given: v.given}))
-			if sure && !spare && next[0].Equal(ast.DefaultRootDocument) {
+			switch {
+			case next[0].Equal(ast.InputRootDocument):
+				k.guaranteeReference(location, next, len(v.path))
+			case sure && !spare:
 				k.checkLoose(location, next, len(v.path))
 			}
 		} else {

@@ -14,8 +14,9 @@ type scopes struct {
 	variables map[*binding]*meaning // what variables outside of a followed call stand for
 	rules     map[string]*meaning   // what rules do
 	lists     map[*ast.Term]*meaning
-	work      int // that is left for what is being followed
-	followed  int // all work
+	gone      map[*ast.Term]bool // literals that a variable goes through
+	work      int                // that is left for what is being followed
+	followed  int                // all work
 }
 
 // scope is a body, an argument list or the condition of an `every`: what is declared in it is seen in it and in those inside it.
@@ -57,7 +58,7 @@ type document struct {
 func newScopes(modules []*ast.Module) *scopes {
 	s := &scopes{
 		lexical: map[*ast.Term]*scope{}, functions: map[string][]call{}, documents: map[string][]document{}, mocked: map[string]bool{},
-		variables: map[*binding]*meaning{}, rules: map[string]*meaning{}, lists: map[*ast.Term]*meaning{},
+		variables: map[*binding]*meaning{}, rules: map[string]*meaning{}, lists: map[*ast.Term]*meaning{}, gone: map[*ast.Term]bool{},
 	}
 	for _, m := range modules {
 		for _, rule := range m.Rules {

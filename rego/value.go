@@ -134,6 +134,11 @@ func (s *scopes) bound(b *binding, in *frame) *meaning {
 		return unknown
 	}
 	m := s.meaning(b.term, in)
+	for _, v := range m.values {
+		if v.term != nil && (b.part == oneOf || b.part == oneKey) {
+			s.gone[v.term] = true
+		}
+	}
 	switch b.part {
 	case oneOf:
 		return s.stepAll(m, anyElement)

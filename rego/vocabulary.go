@@ -57,6 +57,46 @@ func (k *checker) compare(name string, operands []*ast.Term) {
 	}
 }
 
+// noteLookups notes what literal objects are looked up by, on the way down from where something can lead.
+func (k *checker) noteLookups(m *meaning, steps []*ast.Term) {
+	for _, step := range steps {
+		var by *meaning
+		for _, v := range m.values {
+			object, ok := literalObject(v)
+			if !ok {
+				continue
+			}
+			if by == nil {
+				if by = k.follow(step); len(by.values) == 0 { // goes through every element
+					by = unknown
+				}
+			}
+			if k.lookups[object] == nil {
+				k.lookups[object] = &meaning{complete: true}
+			}
+			k.lookups[object].add(by)
+		}
+		m = k.stepBy(m, step, nil)
+	}
+}
+
+func literalObject(v value) (*ast.Term, bool) {
+	if v.term == nil || v.in != nil {
+		return nil, false
+	}
+	_, ok := v.term.Value.(ast.Object)
+	return v.term, ok
+}
+
+// checkLookups holds the keys of literal objects to all that they are looked up by: one that none of these can be is never found.
+func (k *checker) checkLookups() {
+	for object, by := range k.lookups {
+		if !k.gone[object] {
+			k.literals(by, k.keysOf(object))
+		}
+	}
+}
+
 // literalArguments holds the literals in the place of a function's arguments to what each call gives.
 func (k *checker) literalArguments(path string, rule *ast.Rule) {
 	for i, argument := range rule.Head.Args {
