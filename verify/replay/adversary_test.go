@@ -98,7 +98,7 @@ type change struct {
 	part, at, bit int
 }
 
-// changes are those of every byte of every part. A run with -short takes a part of them.
+// changes are those of every byte of every part. A run with -short or under the race detector takes a part of them.
 func changes(parts []part) (list []change) {
 	for i, p := range parts {
 		for at := range p.text {
@@ -109,7 +109,7 @@ func changes(parts []part) (list []change) {
 			}
 		}
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		short := list[:0]
 		for i := 0; i < len(list); i += 97 {
 			short = append(short, list[i])
@@ -161,7 +161,7 @@ func TestTheFileItself(t *testing.T) {
 	w := newWorld(t)
 	file := written(t, w.publish(w.decide(asked)))
 	step := 1
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		step = 97
 	}
 	for at := 0; at < len(file); at += step {
