@@ -54,9 +54,9 @@ fuzz: ## Fuzz every target for FUZZTIME (default 10s) each
 	echo "$$found fuzz targets ran"
 
 .PHONY: bench
-bench: ## Measure decisions and the HTTP path, as a table
+bench: ## Measure decisions, decisions decided again, and the HTTP path, as a table
 	@mkdir -p artifacts
-	go test -run '^$$' -bench '^(BenchmarkDecide|BenchmarkHTTP)$$' -benchtime $(BENCHTIME) ./engine ./server > artifacts/bench.txt || { cat artifacts/bench.txt; exit 1; }
+	go test -run '^$$' -bench '^(BenchmarkDecide|BenchmarkImpact|BenchmarkHTTP)$$' -benchtime $(BENCHTIME) ./engine ./server > artifacts/bench.txt || { cat artifacts/bench.txt; exit 1; }
 	@awk 'BEGIN { printf "%-48s %14s %12s %12s\n", "", "time", "memory", "allocations" } \
 		/^Benchmark/ { n++; sub(/-[0-9]+$$/, "", $$1); printf "%-48s %11.0f µs", substr($$1, 10), $$3/1000; \
 			if (NF > 4) printf " %9.0f KiB %12d", $$5/1024, $$7; print "" } \
