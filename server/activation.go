@@ -64,7 +64,7 @@ func (s *Server) activateBundle(c *call) error {
 		return err
 	}
 	found.digest("/previous", r.Previous)
-	return s.receiveChange(c, body, found, r.Reason, func(t *tenant, now *inForce) (*proposal, error) {
+	return s.receiveChange(c, s.gate.new, body, found, r.Reason, func(t *tenant, now *inForce) (*proposal, error) {
 		pushed, ok := now.pushed[c.Param("digest")]
 		if !ok {
 			return nil, notFound()
@@ -79,7 +79,7 @@ func (s *Server) deactivateBundle(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.receiveChange(c, body, found, r.Reason, func(_ *tenant, now *inForce) (*proposal, error) {
+	return s.receiveChange(c, s.gate.back, body, found, r.Reason, func(_ *tenant, now *inForce) (*proposal, error) {
 		digest := c.Param("digest")
 		for _, b := range now.active {
 			if b.Digest == digest {
@@ -100,7 +100,7 @@ func (s *Server) rollBackBundle(c *call) error {
 		return err
 	}
 	found.digest("/previous", r.Previous)
-	return s.receiveChange(c, body, found, r.Reason, func(t *tenant, now *inForce) (*proposal, error) {
+	return s.receiveChange(c, s.gate.back, body, found, r.Reason, func(t *tenant, now *inForce) (*proposal, error) {
 		return s.rolledBack(c, t, now, r.Name, ActivationRequest{Reason: r.Reason, Previous: r.Previous, Approval: r.Approval})
 	})
 }
@@ -117,7 +117,7 @@ func (s *Server) changeForm(c *call, into any) ([]byte, found, error) {
 }
 
 // receiveChange takes a change of the bundles in force from its request to its answer. It is proposed from what is in force, tested, and carried out if that is in force still; otherwise it is proposed again.
-func (s *Server) receiveChange(c *call, body []byte, found found, reason string, propose func(*tenant, *inForce) (*proposal, error)) error {
+func (s *Server) receiveChange(c *call, lane lane, body []byte, found found, reason string, propose func(*tenant, *inForce) (*proposal, error)) error {
 	t, err := s.named(c)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *Server) receiveChange(c *call, body []byte, found found, reason string,
 	} else if ok {
 		return c.answerStored(first)
 	}
-	leave, err := s.enterGate(c.ctx())
+	leave, err := lane.enter(c.ctx())
 	if err != nil {
 		return err
 	}
@@ -176,6 +176,9 @@ func (s *Server) carryOut(ctx context.Context, t *tenant, from *inForce, p *prop
 	}
 	entries := make([]ledger.Entry, len(p.entries))
 	for i := range p.entries {
+		if err := s.unused(ctx, t, a, p.entries[i]); err != nil {
+			return answer, err
+		}
 		if entries[i], err = s.activationEntry(t, a, p.entries[i], p.blobs[i]...); err != nil {
 			return answer, err
 		}
@@ -199,7 +202,7 @@ func (s *Server) activated(c *call, t *tenant, now *inForce, pushed ledger.Bundl
 	p := &proposal{answer: Activation{Name: b.Name, Digest: b.Digest, Key: b.Key, Previous: active.Digest, Author: pushed.Author}}
 	if replaces && active.Digest == b.Digest && active.Signer == b.Key {
 		p.answer.Unchanged, p.index, p.rules = true, active.Index, now.rules
-		return p, nil
+		return p, s.approved(t, r.Approval, b.Name, b.Digest, nil, r.Reason)
 	}
 	if err := moved(active.Digest, r.Previous); err != nil {
 		return nil, err
@@ -207,7 +210,7 @@ func (s *Server) activated(c *call, t *tenant, now *inForce, pushed ledger.Bundl
 	if now.rules.separate && pushed.Author == c.who.Principal.Subject {
 		return nil, newProblem(http.StatusForbidden, "own-bundle", "The settings want somebody else than its author to put a bundle in force (core.separate_approval): the caller pushed it.")
 	}
-	if err := s.approved(t, r.Approval, b.Name, b.Digest, active.Digest, r.Reason); err != nil {
+	if err := s.approved(t, r.Approval, b.Name, b.Digest, &active.Digest, r.Reason); err != nil {
 		return nil, err
 	}
 	next, tests, err := s.pass(c.ctx(), now, b)

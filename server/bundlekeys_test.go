@@ -131,6 +131,18 @@ func TestApprovalOfActivation(t *testing.T) {
 	if last.Approval != approval || last.Author != ann.Subject || last.Actor != eve.Subject {
 		t.Errorf("recorded: %+v", last)
 	}
+	if r := activate(approval); r.status != 200 {
+		t.Errorf("again, which changes nothing: %d %s", r.status, r.body)
+	}
+	if r := activate(sign(stranger, verify.TypApproval, good)); r.status != 422 {
+		t.Errorf("by a stranger, where nothing changes: %d %s", r.status, r.body)
+	}
+	if r := i.call("POST", "/v1/bundles/rollback", approver, `{"name": "regional", "reason": "it refuses too much"}`); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if r := activate(approval); r.status != 422 || r.problem() != "approval-invalid" {
+		t.Errorf("once more after a rollback: %d %s", r.status, r.body)
+	}
 	var said verify.Approval
 	if _, err := verify.Verify(verify.TypApproval, []byte(last.Approval), i.config.ApproverKeys, &said); err != nil || said.Digest != digest {
 		t.Errorf("the recorded approval: %v, %+v", err, said)

@@ -251,7 +251,7 @@ func (s *Server) postBundle(c *call) error {
 }
 
 func (s *Server) push(ctx context.Context, t *tenant, a act, b *rego.Bundle, again *repeat) (store.Answer, error) {
-	leave, err := s.enterGate(ctx)
+	leave, err := s.gate.new.enter(ctx)
 	if err != nil {
 		return store.Answer{}, err
 	}

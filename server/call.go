@@ -59,7 +59,8 @@ func (s *Server) handle(r *route) echo.HandlerFunc {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
 		if !r.long {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.Limits.Write)
+			// The connection is cut after Write; what takes too long ends early enough for its caller to be told.
+			ctx, cancel := context.WithTimeout(c.Request().Context(), s.config.Limits.Write-s.config.Limits.Write/10)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 		}

@@ -74,7 +74,7 @@ func (s *Server) decide(ctx context.Context, a ask) (_ store.Answer, err error) 
 // decided is the path from an admitted request to a stored answer.
 func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store.Answer, outcome *verify.Decision, err error) {
 	arguments := s.arguments(a.who, in)
-	decision, err := s.evaluate(ctx, arguments)
+	decision, err := s.evaluate(ctx, a.tenant, arguments)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -142,18 +142,37 @@ func (s *Server) normalise(a ask) (*admitted, error) {
 	return &admitted{id: verify.NewDecisionID(now, random.ID), time: now, base: base, inForce: inForce, request: submission.Request}, nil
 }
 
-// turn waits until few enough others are evaluated, so that many requests at once take their time one after the other rather than all together. The caller calls done.
-func (s *Server) turn(ctx context.Context) (done func(), err error) {
+// turn waits until few enough others are evaluated, so that many requests at once take their time one after the other rather than all together. Where there are several tenants, one has half of the places at most: its policies may be slow, and the others' decisions don't wait for that. The caller calls done.
+func (s *Server) turn(ctx context.Context, t *tenant) (done func(), err error) {
+	own := func() {}
+	if s.severalTenants() {
+		select {
+		case t.turns <- struct{}{}:
+			own = func() { <-t.turns }
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	select {
 	case s.evaluations <- struct{}{}:
-		return func() { <-s.evaluations }, nil
+		return func() { <-s.evaluations; own() }, nil
 	case <-ctx.Done():
+		own()
 		return nil, ctx.Err()
 	}
 }
 
-func (s *Server) evaluate(ctx context.Context, arguments engine.Arguments) (engine.Decision, error) {
-	done, err := s.turn(ctx)
+func (s *Server) severalTenants() bool {
+	count := 0
+	s.tenants.Range(func(_, _ any) bool {
+		count++
+		return count < 2
+	})
+	return count > 1
+}
+
+func (s *Server) evaluate(ctx context.Context, t *tenant, arguments engine.Arguments) (engine.Decision, error) {
+	done, err := s.turn(ctx, t)
 	if err != nil {
 		return engine.Decision{}, err
 	}

@@ -53,7 +53,7 @@ func (s *Server) postExplain(c *call) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.turn(ctx)
+	done, err := s.turn(ctx, c.tenant)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,19 @@ type TestCounts struct {
 // maxTestFaults bounds how many failing tests a problem lists.
 const maxTestFaults = 100
 
-// enterGate waits for a turn: one bundle at a time is compiled and tested, so that its memory and time are those of one. The caller calls leave.
-func (s *Server) enterGate(ctx context.Context) (leave func(), err error) {
+// lane is a way through the gate, for one at a time, so that memory and time are those of one: at most as many bundles are compiled and tested together as there are lanes.
+type lane chan struct{}
+
+// gate has a lane for what is new, and one of its own for what takes a bundle back: who has to undo something does not wait behind what others try out.
+type gate struct{ new, back lane }
+
+func newGate() gate { return gate{make(lane, 1), make(lane, 1)} }
+
+// enter waits for a turn. The caller calls leave.
+func (l lane) enter(ctx context.Context) (leave func(), err error) {
 	select {
-	case s.gate <- struct{}{}:
-		return func() { <-s.gate }, nil
+	case l <- struct{}{}:
+		return func() { <-l }, nil
 	case <-ctx.Done():
 		return nil, newProblem(http.StatusServiceUnavailable, "gate-busy", "Other bundles are being tested: send the request again. Nothing was done.").because(ctx.Err())
 	}

@@ -262,8 +262,9 @@ func (r *impactRun) decide(ctx context.Context, progress func(done int64)) (*imp
 	if examples == 0 {
 		examples = -1
 	}
+	turn := func(ctx context.Context) (func(), error) { return r.server.turn(ctx, r.tenants[0]) }
 	report, err := impact.Run(ctx, r.cases(ctx), impact.Options{
-		Examples: examples, Workers: max(1, runtime.GOMAXPROCS(0)/2), Turn: r.server.turn, Progress: progress,
+		Examples: examples, Workers: max(1, runtime.GOMAXPROCS(0)/2), Turn: turn, Progress: progress,
 	})
 	if err != nil {
 		return nil, err

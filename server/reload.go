@@ -19,11 +19,13 @@ func (s *Server) Reload(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	leave, err := s.enterGate(ctx) // no bundle is proposed under the configuration before
-	if err != nil {
-		return err
+	for _, lane := range []lane{s.gate.new, s.gate.back} { // no bundle is proposed under the configuration before
+		leave, err := lane.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
-	defer leave()
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	before := s.current.Swap(&config)

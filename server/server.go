@@ -36,7 +36,7 @@ type Server struct {
 	keys        atomic.Pointer[[]byte] // the JWK Set, nil until somebody asks after a key or a log was added
 	tenants     sync.Map               // name -> *tenant, open
 	evaluations chan struct{}          // holds one for each decision being evaluated
-	gate        chan struct{}          // holds one while a bundle is compiled and tested
+	gate        gate                   // to what is in force
 	draining    atomic.Bool
 	probed      atomic.Int64 // when readiness last tried to write, in ns since 1970
 
@@ -65,7 +65,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, compiled: map[string]*rules{}, evaluations: make(chan struct{}, config.Limits.Evaluations), gate: make(chan struct{}, 1), metrics: newMetrics()}
+	s := &Server{config: config, compiled: map[string]*rules{}, evaluations: make(chan struct{}, config.Limits.Evaluations), gate: newGate(), metrics: newMetrics()}
 	s.current.Store(&config)
 	s.signing = config.Signer
 	if s.engine, err = engine.New(engine.Options{}); err != nil {

@@ -175,7 +175,7 @@ func (s *Server) shadow(ctx context.Context, t *tenant, a act, digest string, ag
 	if b, err = s.verifiedAnew(b); err != nil {
 		return answer, err
 	}
-	leave, err := s.enterGate(ctx)
+	leave, err := s.gate.new.enter(ctx)
 	if err != nil {
 		return answer, err
 	}

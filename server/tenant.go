@@ -23,7 +23,9 @@ type tenant struct {
 	now    atomic.Pointer[inForce]
 	// keeping is what was erased, and what is held.
 	keeping atomic.Pointer[keeping]
-	fold    *ledger.State // the ledger's writer alone moves it, once the tenant is open
+	// turns holds one for each decision of the tenant that is being evaluated.
+	turns chan struct{}
+	fold  *ledger.State // the ledger's writer alone moves it, once the tenant is open
 }
 
 // inForce is everything that a decision depends on besides the request, the principal, the history and the time, as of one event of the tenant's log. It is immutable.
