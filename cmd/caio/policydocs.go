@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,13 +174,30 @@ func paragraphs(text string) (list []string) {
 	return list
 }
 
+// link leads to a page or an address of mail; what would do anything else when someone follows it is shown, and leads nowhere.
+func link(text, ref string) string {
+	if !followed(ref) {
+		if text != ref {
+			ref = text + ": " + ref
+		}
+		return escaped(flat(ref))
+	}
+	return fmt.Sprintf("[%s](<%s>)", escaped(flat(text)), ref)
+}
+
+// followed reports whether a reference may become a link.
+func followed(ref string) bool {
+	u, err := url.Parse(ref)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "mailto") && !strings.ContainsAny(ref, "<>\n\r")
+}
+
 func writeFacts(b *strings.Builder, d *rego.Documented) {
 	fmt.Fprintf(b, "- Severity: %s\n- Controls: %s\n- Remedy: %s\n", d.Severity, escaped(or(strings.Join(d.Controls, "; "), "none")), escaped(flat(d.Remedy)))
 	for _, s := range d.Settings {
 		fmt.Fprintf(b, "- Setting: `%s`, by default `%s`\n", s.Name, s.Default)
 	}
 	for _, r := range d.Related {
-		fmt.Fprintf(b, "- Read: [%s](<%s>)\n", escaped(flat(or(r.Description, r.Ref))), r.Ref)
+		fmt.Fprintf(b, "- Read: %s\n", link(or(r.Description, r.Ref), r.Ref))
 	}
 	fmt.Fprintf(b, "- Rule: `%s:%d`\n", d.Pos.File, d.Pos.Line)
 	if len(d.Tests) == 0 {
@@ -213,6 +231,7 @@ type documentedPackage struct {
 // policyHTML is the page as one file of HTML.
 func policyHTML(bundle *rego.Bundle, documented []rego.Documented) ([]byte, error) {
 	page, err := template.New("constraints").Funcs(template.FuncMap{
+		"followed":   followed,
 		"paragraphs": paragraphs,
 		"rego":       func(file string) bool { return strings.HasSuffix(file, ".rego") },
 	}).Parse(policyTemplate)

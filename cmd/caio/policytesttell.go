@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -99,14 +100,32 @@ func (t *policyTest) result(p *presenter, r rego.TestResult) {
 	p.printf("%s: %s %s\n", r.Pos, qualified(r), p.outcome(r.Status))
 	if t.verbose {
 		for _, c := range r.Cases {
-			p.printf("  %s %s\n", strings.Join(c.Name, " / "), p.outcome(c.Status))
+			p.printf("  %s %s\n", shown(strings.Join(c.Name, " / ")), p.outcome(c.Status))
 		}
 	}
 	for _, text := range []string{r.Detail, r.Output, r.Trace} {
 		if text != "" {
-			p.printf("  %s\n", strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  "))
+			for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+				p.printf("  %s\n", shown(line))
+			}
 		}
 	}
+}
+
+// shown is a line of what a test prints or is called, which others wrote: no control character of it reaches a terminal, and it is no command to a runner of CI, which begins with ::.
+func shown(line string) string {
+	var text strings.Builder
+	for _, r := range line {
+		if unicode.IsControl(r) && r != '\t' {
+			text.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		text.WriteRune(r)
+	}
+	if strings.HasPrefix(strings.TrimSpace(text.String()), "::") {
+		return strings.Replace(text.String(), "::", `\::`, 1)
+	}
+	return text.String()
 }
 
 func (p *presenter) outcome(status string) string {
