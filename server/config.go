@@ -96,7 +96,7 @@ type Limits struct {
 	Decision     time.Duration // until a decision is stored: 5 s
 	Gate         time.Duration // for the tests of a bundle, at most Write: 30 s, or Write where that is less
 	Shutdown     time.Duration // for requests in flight, and what is queued behind them: 30 s
-	Shadows      int           // decisions that wait for a second evaluation: 1,024
+	Shadows      int           // decisions of one tenant that wait for a second evaluation: 1,024
 	// Evaluations is how many decisions are evaluated at once, the number of CPUs times four; others wait, inside their time. One of several tenants has half of them at most.
 	Evaluations int
 }

@@ -29,6 +29,7 @@ type metrics struct {
 	shadowEvaluations *prometheus.CounterVec
 	shadowDivergences *prometheus.CounterVec
 	shadowDropped     prometheus.Counter
+	shadowsAside      prometheus.Counter
 	unauthenticated   *prometheus.CounterVec
 	groups            prometheus.Histogram
 	commits           prometheus.Histogram
@@ -50,14 +51,15 @@ func newMetrics() *metrics {
 		failures:          prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
 		shadowEvaluations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_evaluations_total", Help: "Decisions that were evaluated again with a bundle that is not in force, by what came of it: same, diverged or failed."}, []string{"result"}),
 		shadowDivergences: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_divergences_total", Help: "Decisions in which a bundle that is not in force would have violated, or not violated, a constraint, by its id."}, []string{"constraint"}),
-		shadowDropped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadow_dropped_total", Help: "Decisions that were not evaluated again, since too many others were waiting."}),
+		shadowDropped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadow_dropped_total", Help: "Decisions that were not evaluated again, since too many others were waiting or the bundle is set aside."}),
+		shadowsAside:      prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadows_set_aside_total", Help: "Bundles that are not evaluated beside those in force any more, since they took too long several times in a row."}),
 		unauthenticated:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
 		groups:            prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 		commits:           prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
 	}
 	m.witnessAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_witness_answers_total", Help: "Checkpoints that a witness was asked to cosign, by what came of it: cosigned, failed, refused, behind or forked. The last two are faults of a log here."}, []string{"witness", "result"})
 	m.witnessLatest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "caio_witness_latest_cosignature_seconds", Help: "When a witness last cosigned a checkpoint, in seconds since 1970; each is asked once a minute even if no log grows."}, []string{"witness"})
-	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.unauthenticated, m.groups, m.commits, m.witnessAnswers, m.witnessLatest,
+	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.shadowsAside, m.unauthenticated, m.groups, m.commits, m.witnessAnswers, m.witnessLatest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

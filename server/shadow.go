@@ -38,7 +38,7 @@ type ShadowReport struct {
 	Key    string `json:"key,omitempty"`
 	// Evaluated says whether it still is.
 	Evaluated bool `json:"evaluated"`
-	// Fault says why it can't be: it does not compile together with what is in force by now.
+	// Fault says why it can't be: it does not compile together with what is in force by now, or took too long too often.
 	Fault string `json:"fault,omitempty"`
 	// Started counts since this server was started.
 	Started ShadowCounts `json:"since_start"`
@@ -57,7 +57,7 @@ type ShadowCounts struct {
 	Same     int64 `json:"same"`
 	Diverged int64 `json:"diverged"`
 	Failed   int64 `json:"failed"`
-	// Dropped were not evaluated, since too many others were waiting.
+	// Dropped were not evaluated, since too many others were waiting, or the bundle is set aside.
 	Dropped int64 `json:"dropped"`
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,14 +29,16 @@ type decidedCase struct {
 // shadowing evaluates bundles beside those in force, once the decision is stored, and records what differs (spec/policy.md, "Shadow"). One goroutine does, so that decisions keep the processors; what it can't keep up with is dropped, and counted.
 type shadowing struct {
 	s     *Server
-	queue chan decidedCase
 	ended chan struct{} // closed when the goroutine is done
 
 	// stopping ends what is under way when the time for a shutdown is over.
 	stopping context.Context
 	stop     context.CancelFunc
 
-	closing sync.RWMutex // held for reading while a case is put into the queue
+	mu      sync.Mutex
+	waiting map[string][]decidedCase // by tenant, at most Limits.Shadows of each
+	order   []string                 // the tenants with something waiting, each once, in the order of their turns
+	more    *sync.Cond               // over mu: something waits, or nothing will come any more
 	closed  bool
 
 	counts sync.Map // shadowKey -> *shadowState
@@ -43,6 +46,7 @@ type shadowing struct {
 	// The rest is the goroutine's alone.
 	rules    map[shadowKey]*shadowRules
 	diverged []divergence // to be recorded
+	recorded time.Time    // when they were last
 }
 
 // divergence is one that was found, and not yet signed.
@@ -63,8 +67,10 @@ type shadowState struct {
 // shadowRules are the rules in force with one bundle put in.
 type shadowRules struct {
 	from  *rules // those in force that they were made of
+	index int64  // of the entry that began it
 	rules *rules
 	err   error
+	late  int // evaluations in a row that ended by their time
 }
 
 const (
@@ -72,10 +78,17 @@ const (
 	shadowGroup = 64
 	// maxShadowRules bounds how many rules are kept; they are made anew when needed.
 	maxShadowRules = 64
+	// shadowTime bounds one evaluation. What takes longer would keep the others waiting, and after maxLate times in a row it is set aside.
+	shadowTime = time.Second
+	maxLate    = 5
 )
 
+// errAside says that a bundle is not evaluated any more, until something else is in force, it is shadowed anew, or the server is started again.
+var errAside = fmt.Errorf("its evaluations did not end within %v, %d times in a row: it is set aside until it is shadowed anew, or something else is in force", shadowTime, maxLate)
+
 func newShadowing(s *Server) *shadowing {
-	w := &shadowing{s: s, queue: make(chan decidedCase, s.config.Limits.Shadows), ended: make(chan struct{}), rules: map[shadowKey]*shadowRules{}}
+	w := &shadowing{s: s, waiting: map[string][]decidedCase{}, ended: make(chan struct{}), rules: map[shadowKey]*shadowRules{}}
+	w.more = sync.NewCond(&w.mu)
 	w.stopping, w.stop = context.WithCancel(context.Background())
 	go w.run()
 	return w
@@ -86,16 +99,43 @@ func (w *shadowing) offer(c decidedCase) {
 	if len(c.inForce.shadows) == 0 {
 		return
 	}
-	w.closing.RLock()
-	defer w.closing.RUnlock()
-	if !w.closed {
-		select {
-		case w.queue <- c:
-			return
-		default:
+	w.mu.Lock()
+	name := c.tenant.name
+	queue := w.waiting[name]
+	full := w.closed || len(queue) >= w.s.config.Limits.Shadows
+	if !full {
+		if len(queue) == 0 {
+			w.order = append(w.order, name)
 		}
+		w.waiting[name] = append(queue, c)
+		w.more.Signal()
 	}
-	w.drop(c)
+	w.mu.Unlock()
+	if full {
+		w.drop(c)
+	}
+}
+
+// next waits for a case, of one tenant after the other, so that none waits for all that another has. It is the last of those that wait now if last.
+func (w *shadowing) next() (c decidedCase, last, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.order) == 0 {
+		if w.closed {
+			return c, true, false
+		}
+		w.more.Wait()
+	}
+	name := w.order[0]
+	queue := w.waiting[name]
+	c, w.order = queue[0], w.order[1:]
+	queue[0] = decidedCase{} // it holds much
+	if len(queue) == 1 {
+		delete(w.waiting, name)
+	} else {
+		w.waiting[name], w.order = queue[1:], append(w.order, name)
+	}
+	return c, len(w.order) == 0, true
 }
 
 func (w *shadowing) drop(c decidedCase) {
@@ -121,12 +161,10 @@ func (w *shadowing) counted(t *tenant, digest string) (counts ShadowCounts, faul
 
 // drain takes nothing more, evaluates what is queued, and records it. What is not done when ctx is, is dropped.
 func (w *shadowing) drain(ctx context.Context) error {
-	w.closing.Lock()
-	if !w.closed {
-		w.closed = true
-		close(w.queue)
-	}
-	w.closing.Unlock()
+	w.mu.Lock()
+	w.closed = true
+	w.more.Signal()
+	w.mu.Unlock()
 	select {
 	case <-w.ended:
 		return nil
@@ -139,7 +177,11 @@ func (w *shadowing) drain(ctx context.Context) error {
 
 func (w *shadowing) run() {
 	defer close(w.ended)
-	for c := range w.queue {
+	for {
+		c, last, ok := w.next()
+		if !ok {
+			break
+		}
 		if w.stopping.Err() != nil {
 			w.drop(c)
 			continue
@@ -147,7 +189,7 @@ func (w *shadowing) run() {
 		for _, name := range slices.Sorted(maps.Keys(c.inForce.shadows)) {
 			w.compare(c, c.inForce.shadows[name])
 		}
-		if len(w.diverged) >= shadowGroup || len(w.queue) == 0 {
+		if len(w.diverged) >= shadowGroup || last || time.Since(w.recorded) > shadowTime/2 {
 			w.record()
 		}
 	}
@@ -171,6 +213,11 @@ func (w *shadowing) compare(c decidedCase, b ledger.Bundle) {
 		w.add(c, b, finding)
 		return
 	}
+	if errors.Is(err, errAside) {
+		w.s.metrics.shadowDropped.Inc()
+		w.state(key).dropped.Add(1)
+		return
+	}
 	w.failed(key, err)
 }
 
@@ -191,22 +238,35 @@ func (w *shadowing) evaluate(c decidedCase, b ledger.Bundle, key shadowKey) (aft
 	if made.err != nil {
 		return after, made.err
 	}
-	ctx, cancel := context.WithTimeout(w.stopping, w.s.config.Limits.Decision)
+	ctx, cancel := context.WithTimeout(w.stopping, min(shadowTime, w.s.config.Limits.Decision))
 	defer cancel()
 	arguments := c.arguments
 	arguments.Policies = made.rules.policies
-	return w.s.engine.Decide(ctx, arguments)
+	after, err = w.s.engine.Decide(ctx, arguments)
+	switch {
+	case w.stopping.Err() != nil:
+	case ctx.Err() == nil:
+		made.late = 0
+	default:
+		if made.late++; made.late == maxLate {
+			made.err = errAside
+			w.s.metrics.shadowsAside.Inc()
+			text := errAside.Error()
+			w.state(key).fault.Store(&text)
+		}
+	}
+	return after, err
 }
 
 // candidate makes the rules, or finds them made: as long as what is in force stays the same, they do.
 func (w *shadowing) candidate(c decidedCase, b ledger.Bundle, key shadowKey) *shadowRules {
-	if made, ok := w.rules[key]; ok && made.from == c.inForce.rules {
+	if made, ok := w.rules[key]; ok && made.from == c.inForce.rules && made.index == b.Index {
 		return made
 	}
 	if len(w.rules) >= maxShadowRules {
 		clear(w.rules)
 	}
-	made := &shadowRules{from: c.inForce.rules}
+	made := &shadowRules{from: c.inForce.rules, index: b.Index}
 	w.rules[key] = made
 	bundle, err := w.s.storedBundle(w.stopping, c.tenant, referenceTo(b))
 	if err == nil {
@@ -235,6 +295,7 @@ const recordTime = 10 * time.Second
 
 // record stores the divergences that were found, together.
 func (w *shadowing) record() {
+	w.recorded = time.Now()
 	if len(w.diverged) == 0 {
 		return
 	}
