@@ -47,6 +47,7 @@ func (s *Server) keyEntries(ctx context.Context, t *tenant, a act, next successi
 	if err != nil {
 		return nil, err
 	}
+	size = s.ledger.Size(t.name) // it has grown meanwhile, and the entries state it
 	for i := range entries {
 		if err := chain.Follow(size+int64(i), entries[i].Type, entries[i].Leaf); err != nil {
 			return nil, fmt.Errorf("server: the key %s can't take over the log %s: %w", next.signer.KeyID(), t.origin, err)

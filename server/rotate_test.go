@@ -203,6 +203,29 @@ func TestStatementInFlightAtARotation(t *testing.T) {
 	}
 }
 
+// The log grows while the words on the keys are signed, each of which states its size.
+func TestRotationWhileTheLogGrows(t *testing.T) {
+	var grow func()
+	i := start(t, func(i *installation) {
+		i.config.Signer = signerElsewhere(t, func(message []byte) {
+			if grow != nil && headOf(t, message).Typ == verify.TypKey {
+				grow()
+			}
+		})
+	})
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("a", "eu", ""))
+	grow = func() {
+		for range 5 {
+			i.decide(token, embed)
+		}
+	}
+	must(t, i.server.Rotate(t.Context(), newSigner(t), nil))
+	if signed := i.inIntervals("default"); len(signed) != 2 {
+		t.Errorf("%v", signed)
+	}
+}
+
 // A rotation that can't be stored changes nothing, in no log.
 func TestRotationThatFails(t *testing.T) {
 	var failing atomic.Bool
