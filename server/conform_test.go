@@ -62,6 +62,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 			if r.status == 204 {
 				continue
 			}
+			if r.status == e.status && r.status >= 400 {
+				conforms(e.method+" "+call.path, problem, r.body)
+				continue
+			}
 			at := fmt.Sprintf("/paths/%s/%s/responses/%d/content/%s/schema", strings.ReplaceAll(path, "/", "~1"), strings.ToLower(e.method), r.status, strings.ReplaceAll(media, "/", "~1"))
 			s := schema(at)
 			if strings.HasSuffix(media, "json") {
