@@ -180,6 +180,10 @@ func (c *currency) last() {
 	equal(&c.findings, "/attestations/revision", "not how often the log changed it below base", w.attestations.Revision, c.d.Attestations.Revision)
 	equal(&c.findings, "/settings/index", reason, w.settings.Index, c.d.Settings.Index)
 	equal(&c.findings, "/settings/revision", "not how often the log changed it below base", w.settings.Revision, c.d.Settings.Revision)
+	mark, err := w.registry.Mark()
+	c.require(err == nil, "", fmt.Sprintf("what the log's entries put in force has no digest: %v", err))
+	equal(&c.findings, "/snapshot/digest", "the log's entries, one after the other, put another snapshot in force", mark.Snapshot, c.d.Snapshot.Digest)
+	equal(&c.findings, "/attestations/digest", "the log's entries, one after the other, put another list of attestations in force", mark.Attestations, c.d.Attestations.Digest)
 	named := map[string]bool{}
 	for i, b := range c.d.Bundles {
 		named[b.Name] = true

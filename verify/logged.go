@@ -108,6 +108,7 @@ type record struct {
 	RecordHead
 	RegistryMark
 	typ        string
+	fold       func(*Registry) error // of one about a service
 	settings   SettingsRecord
 	activation ActivationRecord
 	outcome    OutcomeRecord
@@ -129,14 +130,17 @@ func readRecord(e LoggedEntry, trust Trust) (*record, error) {
 		var c ContractRecord
 		key, err = Verify(typ, e.JWS, keys, &c)
 		r.RecordHead, r.RegistryMark = c.RecordHead, c.RegistryMark
+		r.fold = func(registry *Registry) error { return registry.Contract(c) }
 	case TypAttestation:
 		var a AttestationEntry
 		key, err = Verify(typ, e.JWS, keys, &a)
 		r.RecordHead, r.RegistryMark = a.RecordHead, a.RegistryMark
+		r.fold = func(registry *Registry) error { registry.Attestation(a); return nil }
 	case TypGrant:
 		var g GrantRecord
 		key, err = Verify(typ, e.JWS, keys, &g)
 		r.RecordHead, r.RegistryMark = g.RecordHead, g.RegistryMark
+		r.fold = func(registry *Registry) error { return registry.Grant(g) }
 	case TypSettings:
 		key, err = Verify(typ, e.JWS, keys, &r.settings)
 		r.RecordHead = r.settings.RecordHead

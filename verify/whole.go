@@ -21,6 +21,7 @@ type Options struct {
 type whole struct {
 	size                             int64
 	snapshot, attestations, settings Reference        // the last of their kind below base, without digests
+	registry                         Registry         // the services below base
 	bundles                          map[string]int64 // in force below base: the index of the entry, by name
 	outcomes                         []int64          // of the decision
 	twins                            []int64          // other statements about a decision of its id
@@ -78,18 +79,20 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	move := func(r *Reference) { r.Index, r.Revision = index, r.Revision+1 }
 	below := index < d.Base
 	switch {
-	case below && (typ == TypContract || typ == TypGrant):
-		move(&w.snapshot)
+	case below && (typ == TypContract || typ == TypGrant || typ == TypAttestation):
+		if typ != TypAttestation {
+			move(&w.snapshot)
+		}
 		move(&w.attestations)
-	case below && typ == TypAttestation:
-		move(&w.attestations)
+		r, err := inForce(index, leaf, d, trust)
+		if err != nil {
+			return err
+		}
+		return r.fold(&w.registry)
 	case below && typ == TypSettings:
 		move(&w.settings)
 	case below && typ == TypActivation:
-		r, err := readRecord(LoggedEntry{Index: index, JWS: leaf}, trust)
-		if err == nil {
-			err = r.belongs(d)
-		}
+		r, err := inForce(index, leaf, d, trust)
 		if err != nil {
 			return err
 		}
@@ -105,6 +108,15 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 		w.twins = append(w.twins, index)
 	}
 	return nil
+}
+
+// inForce reads an entry of the log that changes what is in force, and holds it to its place.
+func inForce(index int64, leaf []byte, d *Document, trust Trust) (*record, error) {
+	r, err := readRecord(LoggedEntry{Index: index, JWS: leaf}, trust)
+	if err == nil {
+		err = r.belongs(d)
+	}
+	return r, err
 }
 
 // claims is a text that the payload of an entry holds under a key, unverified; "" for none.

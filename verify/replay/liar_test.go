@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
@@ -224,6 +225,18 @@ func TestLyingOperator(t *testing.T) {
 			w.header.Attestations.Digest = digestOf(w.t)(verify.AttestationsDigest([]verify.AttestationRecord{}))
 			return w.publish(w.honest())
 		}, verify.LayerCurrency},
+		"a fold that drops a service": {func(w *world) *verify.Evidence {
+			delete(w.registry, "winner")
+			w.attested, w.arguments.Attestations = []verify.AttestationRecord{}, map[string]contracts.Attestation{}
+			w.changeSecond()
+			return w.publish(w.decide(asked))
+		}, verify.LayerCurrency},
+		"a fold with an attestation that nobody gave": {func(w *world) *verify.Evidence {
+			w.attested = slices.Insert(w.attested, 0, verify.AttestationRecord{Service: "second", Contract: w.registry["second"], Level: contracts.Verified})
+			w.arguments.Attestations["second"] = contracts.Verified
+			w.changeSecond()
+			return w.publish(w.decide(asked))
+		}, verify.LayerCurrency},
 		"stale settings": {func(w *world) *verify.Evidence {
 			w.arguments.Settings, w.header.Settings = w.before.arguments.Settings, w.before.header.Settings
 			return w.publish(w.honest())
@@ -295,6 +308,19 @@ func TestLyingOperator(t *testing.T) {
 		})
 	}
 	seen.log(t)
+}
+
+// changeSecond registers a service again as it is: an entry that states what the operator says is in force.
+func (w *world) changeSecond() {
+	var second *contracts.Contract
+	w.arguments.Contracts = slices.DeleteFunc(w.arguments.Contracts, func(c *contracts.Contract) bool {
+		if c.ID == "second" {
+			second = c
+		}
+		return c.ID == "second" || w.registry[c.ID] == ""
+	})
+	w.register(second)
+	slices.SortFunc(w.arguments.Contracts, func(a, b *contracts.Contract) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // TestTimeWithoutAWitness: nobody but the operator says when it was, and the verifier says so.
