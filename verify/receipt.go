@@ -83,6 +83,16 @@ func judgeWitnesses(ev *Evidence, d *Document, at *proved, policy tlog.Policy) V
 	skipped := func(reason string) Verdict {
 		return Verdict{Layer: LayerWitnesses, Status: Skipped, Reason: reason}
 	}
+	// Whether anybody asks for its cosignatures or not: what stands in evidence holds.
+	if ev.Earlier != nil {
+		_, err := ParseEarlier(ev.Earlier)
+		if err == nil && at != nil {
+			_, err = ev.signedEarlier(at.proof.Checkpoint.Origin, at)
+		}
+		if err != nil {
+			return Judge(LayerWitnesses, err)
+		}
+	}
 	switch {
 	case policy.Quorum == "" || policy.Quorum == tlog.None:
 		return skipped("unwitnessed: no policy asks for a cosignature; time asserted")
@@ -116,25 +126,34 @@ func judgeWitnesses(ev *Evidence, d *Document, at *proved, policy tlog.Policy) V
 
 // cosignedBefore is until when a quorum had seen no more than the earlier checkpoint, which does not hold the decision.
 func (ev *Evidence) cosignedBefore(origin string, at *proved, policy tlog.Policy) (since time.Time, err error) {
-	earlier, err := ParseEarlier(ev.Earlier)
+	verified, err := ev.signedEarlier(origin, at)
 	if err != nil {
 		return since, err
-	}
-	verified, err := signedBy(earlier.Checkpoint, origin, at.keys)
-	if err != nil {
-		return since, fmt.Errorf("the earlier checkpoint: %w", err)
-	}
-	if earlier.Checkpoint.Size > at.index {
-		return since, fmt.Errorf("the earlier checkpoint, of %d entries, holds the decision at index %d already", earlier.Checkpoint.Size, at.index)
-	}
-	if err := at.proof.Checkpoint.Extends(earlier.Checkpoint, earlier.Hashes); err != nil {
-		return since, fmt.Errorf("the earlier checkpoint: %w", err)
 	}
 	quorum, err := policy.Satisfied(verified)
 	if err != nil {
 		return since, fmt.Errorf("the earlier checkpoint: %w", err)
 	}
 	return quorum.Since, nil
+}
+
+// signedEarlier holds the earlier checkpoint to the log, its keys, and the receipt's checkpoint, which extends it.
+func (ev *Evidence) signedEarlier(origin string, at *proved) ([]tlog.Verified, error) {
+	earlier, err := ParseEarlier(ev.Earlier)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := signedBy(earlier.Checkpoint, origin, at.keys)
+	if err != nil {
+		return nil, fmt.Errorf("the earlier checkpoint: %w", err)
+	}
+	if earlier.Checkpoint.Size > at.index {
+		return nil, fmt.Errorf("the earlier checkpoint, of %d entries, holds the decision at index %d already", earlier.Checkpoint.Size, at.index)
+	}
+	if err := at.proof.Checkpoint.Extends(earlier.Checkpoint, earlier.Hashes); err != nil {
+		return nil, fmt.Errorf("the earlier checkpoint: %w", err)
+	}
+	return verified, nil
 }
 
 // records reads the entries of the evidence, by index: each is a leaf under the same checkpoint as the decision, signed by a trusted key that was in use, and of the decision's log.

@@ -16,6 +16,7 @@ import (
 	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // leaves calls change with every leaf of a JSON value in turn, in place; the leaf is put back afterwards.
@@ -331,6 +332,42 @@ func TestTimeWithoutAWitness(t *testing.T) {
 	i := slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerWitnesses })
 	if v := verdicts[i]; code != verify.ExitVerified || v.Status != verify.Skipped || !strings.Contains(v.Reason, "unwitnessed") || !strings.Contains(v.Reason, "time asserted") {
 		t.Errorf("exit %d, %+v", code, v)
+	}
+}
+
+// TestEarlierWithoutAWitness: the earlier checkpoint holds, or the evidence does not, whether anybody asks for cosignatures or not.
+func TestEarlierWithoutAWitness(t *testing.T) {
+	w := newWorld(t)
+	w.cosign, w.trust.Policy = false, ""
+	ev := w.publish(w.honest())
+	honest, err := verify.ParseEarlier(ev.Earlier)
+	w.must(err)
+	changed := func(change func(e *verify.Earlier)) []byte {
+		e := honest
+		e.Hashes = slices.Clone(e.Hashes)
+		change(&e)
+		return e.Encode()
+	}
+	cosigned, err := tlog.Cosign(honest.Checkpoint, "stranger.example.com", private(strangerSeed), decided)
+	w.must(err)
+	size := int64(len(w.leaves))
+	for name, text := range map[string][]byte{
+		"no checkpoint": []byte("the decision is older than it looks"),
+		"unsigned":      changed(func(e *verify.Earlier) { e.Checkpoint.Signatures = []tlog.Signature{cosigned} }),
+		"a stranger's cosignature": changed(func(e *verify.Earlier) {
+			e.Checkpoint.Signatures = append(slices.Clone(e.Checkpoint.Signatures), cosigned)
+		}),
+		"another proof":          changed(func(e *verify.Earlier) { e.Hashes[0][0] ^= 1 }),
+		"one after the decision": changed(func(e *verify.Earlier) { e.Checkpoint, e.Hashes = w.checkpoint(size), nil }),
+	} {
+		ev.Earlier = text
+		if code, verdicts := w.verdicts(written(t, ev), true); code != verify.ExitFailed || caughtBy(verdicts) != verify.LayerWitnesses {
+			t.Errorf("%s: exit %d, caught by %q", name, code, caughtBy(verdicts))
+		}
+	}
+	ev.Earlier = honest.Encode()
+	if code, verdicts := w.verdicts(written(t, ev), true); code != verify.ExitVerified {
+		t.Errorf("as it is: exit %d, %+v", code, verdicts)
 	}
 }
 
