@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -53,8 +54,12 @@ func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the entry of the erasure does not hold: %w", err)
 	}
-	if _, used := trust.Used(key, r.Log); !used || r.V != 1 || r.Log != s.Log || r.Tenant != s.Tenant || r.IAT < s.IAT {
+	used, ok := trust.Used(key, r.Log)
+	if !ok || r.V != 1 || r.Log != s.Log || r.Tenant != s.Tenant || r.IAT < s.IAT {
 		return nil, errors.New("the entry of the erasure was signed for another log, or before the decision")
+	}
+	if used.NotAfter != nil && *used.NotAfter < r.Base {
+		return nil, fmt.Errorf("the entry of the erasure was made after %d entries, and its key was in use up to index %d", r.Base, *used.NotAfter)
 	}
 	if (r.Kind == KindErased) == (r.Subject == "") || r.Kind == KindExpired && r.Retention != s.Retention || r.Kind != KindErased && r.Kind != KindExpired {
 		return nil, fmt.Errorf("the entry of the erasure, %q, is not about this decision", r.Kind)
@@ -77,14 +82,24 @@ func (r *ErasureRecord) told() string {
 	return fmt.Sprintf("erased on %s %s: %s", time.Unix(r.IAT, 0).UTC().Format(time.DateOnly), of, r.Reason)
 }
 
-// withoutDocument are the layers that read the document, once it was erased.
-func withoutDocument(ev *Evidence, s Statement, signed bool, trust Trust) (document Verdict, rest []Verdict) {
+// withoutDocument are the layers that read the document, once it was erased. The log is read for the entry that says so.
+func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool, at *proved, trust Trust, o Options) (document Verdict, rest []Verdict) {
 	reason := "the document is missing, and there is no statement of a trusted key to tell whether it was erased"
 	document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
 	if signed {
+		var w *whole
+		if at != nil && o.Log != nil {
+			w = readWhole(ctx, &Document{DecisionID: s.ID, Tenant: s.Tenant, Log: s.Log}, ev.Erasure, at, trust, o)
+		}
 		r, err := ev.Erased(s, trust)
+		if err == nil {
+			err = w.erased()
+		}
 		if document = Judge(LayerDocument, err); err == nil {
 			reason = "the document was " + r.told()
+			if w == nil || w.unreadable != nil {
+				reason += "; so the operator says, and a copy of the log (--log) shows whether it is an entry of it"
+			}
 			document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
 		}
 	}
@@ -92,6 +107,19 @@ func withoutDocument(ev *Evidence, s Statement, signed bool, trust Trust) (docum
 		rest = append(rest, Verdict{Layer: layer, Status: Skipped, Reason: "the document was erased"})
 	}
 	return document, rest
+}
+
+// erased is why the log does not hold the erasure that the evidence shows; nil where there is none to look for, or no log to look in.
+func (w *whole) erased() error {
+	switch {
+	case w == nil || w.unreadable != nil || w.erasure == nil:
+		return nil
+	case w.broken != nil:
+		return w.broken
+	case w.erasedAt < 0:
+		return fmt.Errorf("the entry of the erasure is not in the log, of %d entries", w.size)
+	}
+	return nil
 }
 
 // ErasedText says what can no longer be opened, "" where nothing was erased.
@@ -108,5 +136,5 @@ func (ev *Evidence) ErasedText(trust Trust) string {
 	if ev.Document == nil {
 		what = "the document, and with it what was weighed and why, and its content: " + what
 	}
-	return plain(what + ": " + r.told())
+	return plain(what + ": the operator says, " + r.told())
 }

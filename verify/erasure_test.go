@@ -65,6 +65,12 @@ func TestForgedErasures(t *testing.T) {
 		"of before": func() *proof {
 			return erased(t, false, func(r *verify.ErasureRecord) { r.IAT = fixedTime.Unix() - 1 }, 1)
 		},
+		"of a key that was retired before it": func() *proof {
+			p := erased(t, false, func(r *verify.ErasureRecord) { r.Base = 2000 }, 1)
+			last := int64(1999)
+			p.trust.Keys[0].Intervals = map[string]verify.Interval{p.document.Log: {NotAfter: &last}}
+			return p
+		},
 		"of nobody":       func() *proof { return erased(t, false, func(r *verify.ErasureRecord) { r.Subject = "" }, 1) },
 		"of another kind": func() *proof { return erased(t, false, func(r *verify.ErasureRecord) { r.Kind = verify.KindHeld }, 1) },
 		"of another class": func() *proof {

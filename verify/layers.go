@@ -85,7 +85,7 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 		signature = judgeKey(key, s, trust, at)
 	}
 	if ev.Document == nil {
-		document, rest := withoutDocument(ev, s, unsigned == nil, trust)
+		document, rest := withoutDocument(ctx, ev, s, unsigned == nil, at, trust, o)
 		return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, nil, at, policy)}, rest...)
 	}
 	d, decoding := DecodeDocument(ev.Document)
@@ -94,22 +94,26 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 		return append([]Verdict{signature, Judge(LayerDocument, decoding), receipt, judgeWitnesses(ev, nil, at, policy)},
 			Verdict{Layer: LayerCurrency, Status: Skipped, Reason: reason}, Verdict{Layer: LayerArgmax, Status: Skipped, Reason: reason}, Verdict{Layer: LayerOutcome, Status: Skipped, Reason: reason})
 	}
-	verdicts := []Verdict{signature, judgeDocument(ev, d, s, unsigned == nil, trust), receipt, judgeWitnesses(ev, d, at, policy), Argmax(d)}
-	return append(verdicts, judgeLog(ctx, ev, d, at, trust, o)...)
+	document := judgeDocument(ev, d, s, unsigned == nil, trust)
+	logged, w := judgeLog(ctx, ev, d, at, trust, o)
+	if err := w.erased(); err != nil && document.Status == Pass {
+		document = Judge(LayerDocument, err)
+	}
+	return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, d, at, policy), Argmax(d)}, logged...)
 }
 
 // judgeLog runs the layers currency and outcome, which read what else the log says.
-func judgeLog(ctx context.Context, ev *Evidence, d *Document, at *proved, trust Trust, o Options) []Verdict {
+func judgeLog(ctx context.Context, ev *Evidence, d *Document, at *proved, trust Trust, o Options) ([]Verdict, *whole) {
 	var records map[int64]*record
 	var unread error
 	var w *whole
 	if at != nil {
 		records, unread = ev.records(d, at, trust)
 		if o.Log != nil {
-			w = readWhole(ctx, d, at, trust, o)
+			w = readWhole(ctx, d, ev.Erasure, at, trust, o)
 		}
 	}
-	return []Verdict{judgeCurrency(d, at, records, unread, trust, w), judgeOutcome(ev, d, at, records, w)}
+	return []Verdict{judgeCurrency(d, at, records, unread, trust, w), judgeOutcome(ev, d, at, records, w)}, w
 }
 
 // judgeKey says whether key was in use, in a log that the auditor knows. Without a receipt the statement's index is not known, only that it is not less than base, the log's size before.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,13 +26,15 @@ type whole struct {
 	bundles                          map[string]int64 // in force below base: the index of the entry, by name
 	outcomes                         []int64          // of the decision
 	twins                            []int64          // other statements about a decision of its id
+	erasure                          []byte           // the entry of an erasure that the evidence shows, nil for none
+	erasedAt                         int64            // where the log holds it, -1 for nowhere
 	broken, unreadable               error            // the log is not what its checkpoint says; it could not be read
 }
 
 // readWhole reads the log, which must hold what the receipt's checkpoint says.
-func readWhole(ctx context.Context, d *Document, at *proved, trust Trust, o Options) *whole {
+func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, trust Trust, o Options) *whole {
 	none := Reference{Index: -1}
-	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}}
+	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, erasure: erasure, erasedAt: -1}
 	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
 		return w
 	}
@@ -102,6 +105,10 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 		case KindDeactivated:
 			delete(w.bundles, a.Bundle)
 		}
+	case typ == TypErasure && index > at.index && bytes.Equal(leaf, w.erasure):
+		w.erasedAt = index
+		_, err = trust.CheckEntry(d.Log, index, leaf)
+		return err
 	case typ == TypOutcome && claims(leaf, "decision") == d.DecisionID:
 		w.outcomes = append(w.outcomes, index)
 	case typ == TypDecision && index != at.index && claims(leaf, "id") == d.DecisionID:
