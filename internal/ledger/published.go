@@ -22,12 +22,14 @@ var (
 	ErrForked = errors.New("ledger: the store holds another log than was published")
 	// ErrOtherKey says that the latest checkpoint of a log was not signed by the key that this ledger has.
 	ErrOtherKey = errors.New("ledger: a checkpoint was signed by another key")
+	// ErrUnreadable says that what was kept of a log outside the store is no checkpoint that the log's key signed. Whoever can write there could have put it there: it is no evidence of a loss.
+	ErrUnreadable = errors.New("ledger: what was kept outside the store can't be read")
 )
 
-// HeadError is about a log that can't be appended to, since its head is not where it was: [ErrBehind], [ErrForked], [ErrOtherKey] or store.ErrInconsistent. Its text says what to do.
+// HeadError is about a log that can't be appended to, since its head is not where it was: [ErrBehind], [ErrForked], [ErrOtherKey], [ErrUnreadable] or store.ErrInconsistent. Its text says what to do.
 type HeadError struct {
 	Log       store.Log
-	Published []byte // the checkpoint that was kept outside the store; nil for none
+	Published []byte // the checkpoint that was kept outside the store and that the log's key signed; nil for none
 	Says      string
 	Err       error
 }
@@ -114,6 +116,9 @@ func (n notary) open(origin string, text []byte) (head, error) {
 func (l *Ledger) openLog(ctx context.Context, log store.Log) (*tree, store.Checkpoint, error) {
 	refuse := func(kind error, format string, args ...any) error {
 		published, _ := l.options.Folder.read(log.Origin)
+		if _, err := l.notary.open(log.Origin, published); err != nil {
+			published = nil
+		}
 		return &HeadError{log, published, fmt.Sprintf(format, args...), kind}
 	}
 	if l.options.Folder != "" && l.options.Folder.name(log.Origin) == "" {
@@ -158,7 +163,7 @@ func (l *Ledger) comparePublished(log store.Log, h head, hashes tlog.HashReader,
 	}
 	published, err := l.notary.open(log.Origin, text)
 	if err != nil {
-		return refuse(ErrForked, "%s is not a checkpoint of it that the key of this server signed (%v): put the right one back; if it was damaged, remove it, and the log is taken as the store has it", l.options.Folder.name(log.Origin), err)
+		return refuse(ErrUnreadable, "%s is not a checkpoint of it that the key of this server signed (%v): put the right one back; if there is none, remove the file, and the log is taken as the store has it. That is no reason to begin a new log", l.options.Folder.name(log.Origin), err)
 	}
 	if published.size > h.size {
 		return refuse(ErrBehind, "it has %d entries in the store, and %d were published: %d that callers were answered are missing, as in a copy of the database from before. Nothing is appended to it, since that would give their places to others. Put the newest copy of the database back. If there is none, `caio log recover` begins a new log, which commits to the lost one",

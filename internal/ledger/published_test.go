@@ -235,7 +235,7 @@ func TestHeads(t *testing.T) {
 		"another hash":                 {statements("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0 AND idx = 1"), store.ErrInconsistent, "its tiles have the root"},
 		"no tile":                      {statements("DELETE FROM tiles WHERE level = 1"), store.ErrInconsistent, "a tile of its tree is missing"},
 		"no signature":                 {statements("UPDATE checkpoints SET note = CAST('x' AS BLOB)"), store.ErrInconsistent, "its checkpoint in the store doesn't say that"},
-		"something else outside":       {func(t *testing.T, _, _, outside string) { must(t, os.WriteFile(outside, []byte("something"), 0o644)) }, ledger.ErrForked, "is not a checkpoint of it"},
+		"something else outside":       {func(t *testing.T, _, _, outside string) { must(t, os.WriteFile(outside, []byte("something"), 0o644)) }, ledger.ErrUnreadable, "remove the file"},
 		"an origin that is a way out":  {statements("PRAGMA foreign_keys = OFF", "UPDATE logs SET origin = '../a'"), store.ErrInconsistent, "its origin was not drawn by caio"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,6 +269,37 @@ func TestHeads(t *testing.T) {
 				checkLog(t, l, "a", 303)
 			}
 		})
+	}
+}
+
+// TestRecoverUnreadable: what the log's key did not sign is neither a reason to begin a log anew, nor what the new one commits to.
+func TestRecoverUnreadable(t *testing.T) {
+	ctx := context.Background()
+	path, folder := filepath.Join(t.TempDir(), "caio.db"), ledger.Folder(t.TempDir())
+	s := openStore(t, path)
+	defer s.Close()
+	l := openLedger(t, s, ledger.Options{Folder: folder})
+	appendMany(t, l, "a", 3)
+	sound := string(l.Checkpoint("a"))
+	log, err := l.Log(ctx, "a")
+	must(t, errors.Join(err, l.Close()))
+	must(t, os.WriteFile(filepath.Join(string(folder), log.Origin), []byte("something"), 0o644))
+
+	var lost ledger.Lost
+	o := ledger.Options{Random: rand.Reader, Signer: logKey, Folder: folder}
+	begin := func(l ledger.Lost, _ string) ([]ledger.Entry, error) {
+		lost = l
+		return []ledger.Entry{entry("a", "first")}, nil
+	}
+	if _, err := ledger.Recover(ctx, s, o, "a", begin); !errors.Is(err, ledger.ErrUnreadable) || lost.Origin != "" {
+		t.Errorf("a sound log, with rubbish beside it: %v, lost %+v", err, lost)
+	}
+	if now, err := s.Log(ctx, "a"); err != nil || now.Origin != log.Origin {
+		t.Errorf("the log is %+v, %v", now, err)
+	}
+	statements("DELETE FROM tiles")(t, path, "", "")
+	if _, err := ledger.Recover(ctx, s, o, "a", begin); err != nil || string(lost.Checkpoint) != sound {
+		t.Errorf("a damaged log, with rubbish beside it: %v, and the new one commits to %q", err, lost.Checkpoint)
 	}
 }
 

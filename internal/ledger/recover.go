@@ -14,7 +14,7 @@ var ErrSound = errors.New("ledger: the log is sound: it has what was published o
 // Lost is a log that can't be appended to, and why.
 type Lost struct {
 	store.Log         // as the store has it
-	Checkpoint []byte // the last that is known of it: the published one, or, without any, the store's
+	Checkpoint []byte // the last that is known of it: the published one, or, without any that the log's key signed, the store's
 	Why        error
 }
 
@@ -23,7 +23,7 @@ func Offline(r store.Reader) *Ledger { return &Ledger{Reader: r} }
 
 // Recover puts a tenant's log aside that can't be appended to, with all that stands in it, and begins another under a new origin, whose first entries begin makes; all of it in one transaction. No ledger may be open over the store.
 //
-// Errors: ErrSound, or that of begin or of the store; nothing was changed then.
+// Errors: ErrSound, ErrUnreadable, or that of begin or of the store; nothing was changed then.
 func Recover(ctx context.Context, s store.Store, o Options, tenant string, begin func(lost Lost, origin string) ([]Entry, error)) (store.Log, error) {
 	notary, err := newNotary(o.Signer)
 	if err != nil {
@@ -76,7 +76,7 @@ func (l *Ledger) lost(ctx context.Context, tenant string) (Lost, error) {
 	switch {
 	case err == nil:
 		return Lost{}, ErrSound
-	case !errors.As(err, &refused):
+	case !errors.As(err, &refused), errors.Is(err, ErrUnreadable):
 		return Lost{}, err
 	case refused.Published != nil:
 		return Lost{log, refused.Published, err}, nil
