@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,7 +26,7 @@ func newWitness(o *options) *cobra.Command {
 type witnessFlags struct {
 	name, key, state, listen, file string
 	logs                           []string
-	show                           bool
+	show, newState                 bool
 }
 
 func newWitnessServe(o *options) *cobra.Command {
@@ -36,8 +37,8 @@ func newWitnessServe(o *options) *cobra.Command {
 		Long: `Run a witness (c2sp.org/tlog-witness). A log sends it its checkpoints, each with a proof that it holds everything that the one before held. The witness remembers that, durably, and then cosigns with the time;
 a log that forgets or forks is refused. It is of use where others than the log's operator run it, and keeps its state: restored from a backup, it would cosign a fork of what came since.
 
-The key is made at the first start. Logs are known by the keys of their checkpoints (vkeys: log.key in the output of caio trust export), given one by one or in a file with one a line, which SIGHUP reads again.`,
-		Example: "  caio witness serve --name witness.example.org/w1 --logs logs.txt\n  caio witness serve --name witness.example.org/w1 --print-vkey",
+The key is made at the first start, and the state with it. A key without its state is refused, since the witness would not know what it cosigned; --new-state is for a key that has cosigned nothing yet. Where the state of one that did is lost, make a witness with another key. Logs are known by the keys of their checkpoints (vkeys: log.key in the output of caio trust export), given one by one or in a file with one a line, which SIGHUP reads again.`,
+		Example: "  caio witness serve --name witness.example.org/w1 --logs logs.txt\n  caio witness serve --name witness.example.org/w1 --print-vkey\n  caio witness serve --name witness.example.org/w1 --logs logs.txt --new-state",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.runWitness(cmd, flags) },
 	}
@@ -48,6 +49,7 @@ The key is made at the first start. Logs are known by the keys of their checkpoi
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:8085", "`ADDRESS` at which it is asked")
 	f.StringArrayVar(&flags.logs, "log", nil, "`VKEY` of a log, may be repeated")
 	f.StringVar(&flags.file, "logs", "", "`FILE` of vkeys, one a line, # begins a comment; read again at SIGHUP")
+	f.BoolVar(&flags.newState, "new-state", false, "begin with an empty state though the key is there, which must have cosigned nothing yet")
 	f.BoolVar(&flags.show, "print-vkey", false, "print the vkey of the witness and end")
 	_ = cmd.MarkFlagRequired("name")
 	return cmd
@@ -61,21 +63,22 @@ func (o *options) runWitness(cmd *cobra.Command, flags witnessFlags) error {
 	if err != nil {
 		return err
 	}
+	keepsState := flags.keepsState() // before the key is made
 	key, err := openKey(flags.key)
 	if err != nil {
 		return err
 	}
-	if flags.show {
-		vkey, err := tlog.NewKey(flags.name, tlog.CosignatureV1, publicOf(key))
-		if err != nil {
-			return misused("--name: %v", err)
-		}
-		return o.tell(cmd, map[string]string{"vkey": vkey.String()}, "%s", vkey)
-	}
-	w, err := witness.Open(cmd.Context(), witness.Config{Name: flags.name, Key: key, State: flags.state, Clock: time.Now})
-	if errors.Is(err, tlog.ErrMalformed) {
+	vkey, err := tlog.NewKey(flags.name, tlog.CosignatureV1, publicOf(key))
+	if err != nil {
 		return misused("--name: %v", err)
 	}
+	if flags.show {
+		return o.tell(cmd, map[string]string{"vkey": vkey.String()}, "%s", vkey)
+	}
+	if keepsState != nil {
+		return keepsState
+	}
+	w, err := witness.Open(cmd.Context(), witness.Config{Name: flags.name, Key: key, State: flags.state, Clock: time.Now})
 	if err != nil {
 		return err
 	}
@@ -83,6 +86,29 @@ func (o *options) runWitness(cmd *cobra.Command, flags witnessFlags) error {
 		return errors.Join(misused("%v", err), w.Close())
 	}
 	return errors.Join(o.serveWitness(cmd, flags, w), w.Close())
+}
+
+// keepsState refuses a key without its state: what it cosigned is not known any more, so that a fork of that would be cosigned too. A state that is there is not new either, so that nobody leaves --new-state in a script.
+func (f witnessFlags) keepsState() error {
+	key, err := isThere(f.key)
+	state, stateErr := isThere(f.state)
+	switch {
+	case err != nil || stateErr != nil:
+		return errors.Join(err, stateErr)
+	case f.newState && state:
+		return misused("--new-state: the state %s is there", f.state)
+	case key && !state && !f.newState:
+		return fmt.Errorf("the key %s is there, and its state %s is not: without that, this witness would cosign forks of what it has cosigned. Put the newest state back. If the key has cosigned nothing yet, say --new-state; if it has, and the state is lost, make a witness with a new name and key", f.key, f.state)
+	}
+	return nil
+}
+
+func isThere(file string) (bool, error) {
+	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (o *options) serveWitness(cmd *cobra.Command, flags witnessFlags, w *witness.Witness) error {
