@@ -18,7 +18,7 @@ import (
 )
 
 // What is in force is folded from rows, and rows are only as good as the database. So a start holds each of them to the signed entry that it stands beside: what somebody else wrote there must not come out in documents under this server's signature (spec/proof.md, "The log").
-// The ledger holds the size of the log and its tree to what was published. What neither tells is an event of settings or bundles whose entry was listed under a kind that changes nothing: the layer currency, with the whole log at hand, does.
+// The ledger holds the size of the log and its tree to what was published, and [Server.holdTypes] the kinds under which entries are listed to what was signed.
 
 // eventTypes are the types of the entries that change what is in force; each has one event.
 var eventTypes = []string{verify.TypContract, verify.TypAttestation, verify.TypGrant, verify.TypSettings, verify.TypActivation}

@@ -108,6 +108,9 @@ func history(t *testing.T) *installation {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
 	i.activeBundle("default")
+	if r := i.call("PUT", "/v1/holds/all", token, `{"everything": true, "ground": "case 117", "reason": "counsel"}`); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
 	i.stop()
 	return i
 }
@@ -147,6 +150,8 @@ func TestForgedRows(t *testing.T) {
 		"a grant's contract":             {func(f *forger) { f.do("UPDATE events SET digest = 'x' WHERE kind = 'granted'") }, `tenant "beta"`},
 		"an event taken away":            {func(f *forger) { f.do("DELETE FROM events WHERE kind = 'attested' AND level = 'self'") }, "an entry whose event is missing"},
 		"the last event taken away":      {func(f *forger) { f.do("DELETE FROM events WHERE tenant = 'beta' AND kind = 'attested'") }, "an entry whose event is missing"},
+		"a hold listed as another entry": {func(f *forger) { f.do("UPDATE entries SET type = 'caio-explanation+jws' WHERE type = 'caio-hold+jws'") }, "listed as caio-explanation+jws, which was signed as caio-hold+jws"},
+		"a hold listed as a decision":    {func(f *forger) { f.do("UPDATE entries SET type = 'caio-decision+jws' WHERE type = 'caio-hold+jws'") }, "listed as caio-decision+jws, which was signed as caio-hold+jws"},
 		"a size raised":                  {func(f *forger) { f.do("UPDATE logs SET size = size + 1") }, "its size is"},
 		"the last entry taken away":      {func(f *forger) { f.do("DELETE FROM entries WHERE idx = " + last) }, "its size is"},
 		"an entry taken out":             {func(f *forger) { f.do("DELETE FROM entries WHERE idx = 3") }, "its size is"},
