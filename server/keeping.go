@@ -114,14 +114,19 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before, err := s.erasedBefore(ctx)
+	if err != nil {
+		return err
+	}
+	done = append(done, before...)
 	var due []seal.Destroyed
 	for _, t := range s.openTenants() {
+		if err := s.eraseAgain(ctx, t, done); err != nil {
+			return err
+		}
 		now := t.keeping.Load()
 		for _, id := range slices.Sorted(maps.Keys(now.erased)) {
 			due = append(due, seal.Destroyed{Tenant: t.name, Subject: id, Documents: now.erased[id].Documents})
-		}
-		if err := s.eraseAgain(ctx, t, done); err != nil {
-			return err
 		}
 	}
 	if err := s.config.Subjects.Destroy(ctx, due...); err != nil {
@@ -133,6 +138,39 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// erasedBefore is what logs that were given up say was erased of their tenants' subjects. Such a log may be damaged: an entry of it that its keys did not sign is told of, and says nothing.
+func (s *Server) erasedBefore(ctx context.Context) (list []seal.Destroyed, err error) {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := s.ledger.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, log := range logs {
+		if log.Was == "" {
+			continue
+		}
+		entries, err := s.ledger.EntriesOf(ctx, log.Tenant, verify.TypErasure)
+		if err != nil {
+			return nil, err
+		}
+		was := &tenant{name: log.Was, origin: log.Origin}
+		for i := range entries {
+			var r verify.ErasureRecord
+			if err := was.readRecord(&entries[i], keys, &r, &r.RecordHead); err != nil {
+				s.config.Logger.Error("an erasure in a log that was given up is not carried out again", "error", err)
+				continue
+			}
+			if r.Kind == verify.KindErased {
+				list = append(list, seal.Destroyed{Tenant: log.Was, Subject: r.Subject, Documents: r.Documents})
+			}
+		}
+	}
+	return list, nil
 }
 
 // eraseAgain states in the tenant's log what was erased and what this log, restored from before, does not know of, and erases the documents that came back with it.

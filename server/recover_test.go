@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -129,4 +130,41 @@ func TestRecover(t *testing.T) {
 	i.stop()
 	i = startAt(t, i.path, i, pinned)
 	i.decide(i.token("default", auth.Operator), embed)
+}
+
+// TestErasedBeforeRecovery: a log that was given up says who was erased, also to a store of subjects of before the erasure.
+func TestErasedBeforeRecovery(t *testing.T) {
+	pinned := func(i *installation) { i.config.CheckpointDir = filepath.Dir(i.path) }
+	i := start(t, pinned)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	i.decide(token, about("a", "ann"))
+	i.stop()
+	subjects := filepath.Join(t.TempDir(), "subjects.db")
+	copyFile(t, subjectsOf(i.path), subjects)
+	i = startAt(t, i.path, i, pinned)
+	if r := i.erase(token, "ann", true); r.status != 201 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	i.stop()
+	db, err := sql.Open("sqlite", i.path)
+	must(t, err)
+	_, err = db.Exec("DELETE FROM tiles")
+	must(t, errors.Join(err, db.Close()))
+	_, err = i.recovered("default")
+	must(t, err)
+	copyFile(t, subjects, subjectsOf(i.path))
+	i = startAt(t, i.path, i, pinned)
+	var erasures server.ErasureList
+	i.call("GET", "/v1/erasures", token, "").into(t, &erasures)
+	if len(erasures.Erasures) != 1 {
+		t.Errorf("the new log says of erasures: %+v", erasures)
+	}
+	i.stop()
+	opened, err := seal.Open(context.Background(), subjectsOf(i.path), rand.Reader)
+	must(t, err)
+	defer opened.Close()
+	if _, known, err := opened.Find(context.Background(), "default", "ann"); err != nil || known {
+		t.Errorf("who was erased is there after the start, %v", err)
+	}
 }
