@@ -405,3 +405,23 @@ func TestKeysThereAndBack(t *testing.T) {
 		t.Errorf("a key that nobody let in: %v", err)
 	}
 }
+
+// A stored document that is not the one of the signed statement is not served.
+func TestForgedDocument(t *testing.T) {
+	i := history(t)
+	f := newForger(t, i.path)
+	f.do("UPDATE entries SET document = CAST(replace(CAST(document AS TEXT), 'embeddings', 'embeddingz') AS BLOB) WHERE CAST(document AS TEXT) LIKE '%embeddings%'")
+	must(t, f.db.Close())
+	i = startAt(t, i.path, i)
+	token := i.token("default", auth.Operator)
+	var list server.DecisionList
+	i.call("GET", "/v1/decisions", token, "").into(t, &list)
+	for _, path := range []string{"", "/document"} {
+		if r := i.call("GET", "/v1/decisions/"+list.Decisions[0].DecisionID+path, token, ""); r.status != 500 || r.problem() != "internal" {
+			t.Errorf("%q: %d %s", path, r.status, r.body)
+		}
+	}
+	if !strings.Contains(i.logs.String(), "and its statement says") {
+		t.Errorf("the operator is told %s", i.logs)
+	}
+}

@@ -147,8 +147,27 @@ func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := s.holdDocument(ctx, t, p); err != nil {
+		return nil, err
+	}
 	p.document, err = verify.DecodeDocument(p.text)
 	return p, err
+}
+
+// holdDocument holds a stored document to the statement that was signed of it.
+func (s *Server) holdDocument(ctx context.Context, t *tenant, p *past) error {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return err
+	}
+	var claims verify.Statement
+	if _, err := verify.Verify(verify.TypDecision, p.statement, keys, &claims); err != nil {
+		return t.misplaced(p.row.Index, "the statement does not hold", err)
+	}
+	if digest := verify.Digest(p.text); digest != claims.Doc {
+		return t.misplaced(p.row.Index, fmt.Sprintf("the stored document of decision %s has the digest %s, and its statement says %s", p.row.ID, digest, claims.Doc), nil)
+	}
+	return nil
 }
 
 // readerOfPast puts a decision into words with the contracts and rules of its time, which may not be those in force.
