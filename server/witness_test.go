@@ -189,11 +189,8 @@ func TestWitnessed(t *testing.T) {
 	if v := i.witnessesLayer(token, "default", early.DecisionID); v.Status != verify.Fail || v.Pointer != "/time" {
 		t.Errorf("%+v", v)
 	}
-	metrics := i.metricsText()
 	for _, want := range []string{`caio_witness_answers_total{result="cosigned",witness="witness.example/w1"}`, `caio_witness_answers_total{result="refused",witness="witness.example/w0"}`, `caio_witness_latest_cosignature_seconds{witness="witness.example/w0"}`} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("there is no %s", want)
-		}
+		await(t, "there is "+want, func() bool { return strings.Contains(i.metricsText(), want) })
 	}
 }
 
@@ -258,12 +255,8 @@ func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 	await(t, "nothing is appended any more", func() bool {
 		return forked.call("POST", "/v1/decisions", token, embed).status >= 500
 	})
-	if r := forked.call("GET", "/readyz", "", ""); r.status != http.StatusServiceUnavailable {
-		t.Errorf("it is ready: %s", r.body)
-	}
-	if !strings.Contains(forked.logs.String(), "nothing is appended any more") {
-		t.Error("the operator is not told")
-	}
+	await(t, "it is not ready", func() bool { return forked.call("GET", "/readyz", "", "").status == http.StatusServiceUnavailable })
+	await(t, "the operator is told", func() bool { return strings.Contains(forked.logs.String(), "nothing is appended any more") })
 	forked.stop()
 	if err := forked.reopen(older); !errors.Is(err, ledger.ErrForked) {
 		t.Errorf("a start on the fork: %v", err)
