@@ -97,7 +97,7 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 		}
 		if document = Judge(LayerDocument, err); err == nil {
 			reason = "the document was " + r.told()
-			if w == nil || w.unreadable != nil {
+			if !w.readable() {
 				reason += "; so the operator says, and a copy of the log (--log) shows whether it is an entry of it"
 			}
 			document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
@@ -112,7 +112,7 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 // erased is why the log does not hold the erasure that the evidence shows; nil where there is none to look for, or no log to look in.
 func (w *whole) erased() error {
 	switch {
-	case w == nil || w.unreadable != nil || w.erasure == nil:
+	case !w.readable() || w.erasure == nil:
 		return nil
 	case w.broken != nil:
 		return w.broken
@@ -121,6 +121,9 @@ func (w *whole) erased() error {
 	}
 	return nil
 }
+
+// readable reports whether a copy of the log was there and could be read.
+func (w *whole) readable() bool { return w != nil && w.unreadable == nil }
 
 // ErasedText says what can no longer be opened, "" where nothing was erased.
 func (ev *Evidence) ErasedText(trust Trust) string {
