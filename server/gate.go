@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path"
 	"strings"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -89,31 +88,18 @@ func (s *Server) ownTests(ctx context.Context, r *rules, b *rego.Bundle) (rego.R
 	return report, runScenarios(ctx, b, beside, &report)
 }
 
-// runScenarios adds the scenarios in the bundle to the report. The contracts that they name by path are files of the bundle.
+// runScenarios adds the scenarios in the bundle to the report.
 func runScenarios(ctx context.Context, b *rego.Bundle, beside []*rego.Bundle, report *rego.Report) error {
-	open := func(name string) ([]byte, error) {
-		for _, file := range b.Files {
-			if path.Join(b.Name, file.Path) == name {
-				return file.Text, nil
-			}
-		}
-		return nil, fmt.Errorf("%s is not in the bundle", name)
+	all, diagnostics := scenario.InBundle(b)
+	if err := diagnostics.Err(); err != nil {
+		return err
 	}
-	for _, file := range b.Files {
-		if !strings.HasSuffix(file.Path, ".scenario.yaml") && !strings.HasSuffix(file.Path, ".scenario.json") {
-			continue
-		}
-		all, diagnostics := scenario.Parse(path.Join(b.Name, file.Path), file.Text, open)
-		if err := diagnostics.Err(); err != nil {
+	for i := range all {
+		result, err := all[i].Test(ctx, beside)
+		if err != nil {
 			return err
 		}
-		for i := range all {
-			result, err := all[i].Test(ctx, beside)
-			if err != nil {
-				return err
-			}
-			report.Add(result)
-		}
+		report.Add(result)
 	}
 	return nil
 }
