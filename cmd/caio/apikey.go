@@ -77,16 +77,11 @@ func newAPIKeyList(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			keys := []server.APIKeySummary{}
 			path := o.of("/v1/api-keys?limit=1000")
-			for at := path; ; {
-				var page server.APIKeyList
-				if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
-					return err
-				}
+			if err := eachPage(cmd.Context(), o, path, func(page server.APIKeyList) string {
 				keys = append(keys, page.Keys...)
-				if page.Next == "" {
-					break
-				}
-				at = path + "&cursor=" + url.QueryEscape(page.Next)
+				return page.Next
+			}); err != nil {
+				return err
 			}
 			if o.machine() {
 				return o.emit(cmd, keys)

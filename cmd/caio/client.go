@@ -118,3 +118,18 @@ func problemText(p server.Problem) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// eachPage asks for a list page after page. What takes a page returns the cursor of the next, "" after the last. The path has a query already.
+func eachPage[P any](ctx context.Context, o *options, path string, take func(page P) (next string)) error {
+	for at := path; ; {
+		var page P
+		if err := o.call(ctx, http.MethodGet, at, "", nil, &page); err != nil {
+			return err
+		}
+		next := take(page)
+		if next == "" {
+			return nil
+		}
+		at = path + "&cursor=" + url.QueryEscape(next)
+	}
+}

@@ -258,17 +258,11 @@ func newContractList(o *options) *cobra.Command {
 func (o *options) services(ctx context.Context) ([]server.ServiceSummary, error) {
 	services := []server.ServiceSummary{}
 	path := o.of("/v1/services?limit=1000")
-	for at := path; ; {
-		var page server.ServiceList
-		if err := o.call(ctx, http.MethodGet, at, "", nil, &page); err != nil {
-			return nil, err
-		}
+	err := eachPage(ctx, o, path, func(page server.ServiceList) string {
 		services = append(services, page.Services...)
-		if page.Next == "" {
-			return services, nil
-		}
-		at = path + "&cursor=" + url.QueryEscape(page.Next)
-	}
+		return page.Next
+	})
+	return services, err
 }
 
 func newContractAttest(o *options) *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -233,16 +232,11 @@ func (o *options) listChanges(cmd *cobra.Command, name string) error {
 	if name != "" {
 		path += "&name=" + url.QueryEscape(name)
 	}
-	for at := path; ; {
-		var page server.BundleVersionList
-		if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
-			return err
-		}
+	if err := eachPage(cmd.Context(), o, path, func(page server.BundleVersionList) string {
 		versions = append(versions, page.Versions...)
-		if page.Next == "" {
-			break
-		}
-		at = path + "&cursor=" + url.QueryEscape(page.Next)
+		return page.Next
+	}); err != nil {
+		return err
 	}
 	if o.machine() {
 		return o.emit(cmd, versions)
@@ -259,17 +253,12 @@ func (o *options) listChanges(cmd *cobra.Command, name string) error {
 func (o *options) bundlesOfServer(ctx context.Context) (server.BundleList, error) {
 	var list server.BundleList
 	path := o.of("/v1/bundles?limit=1000")
-	for at := path; ; {
-		var page server.BundleList
-		if err := o.call(ctx, http.MethodGet, at, "", nil, &page); err != nil {
-			return list, err
-		}
+	err := eachPage(ctx, o, path, func(page server.BundleList) string {
 		page.Pushed = append(list.Pushed, page.Pushed...)
-		if list = page; page.Next == "" {
-			return list, nil
-		}
-		at = path + "&cursor=" + url.QueryEscape(page.Next)
-	}
+		list = page
+		return page.Next
+	})
+	return list, err
 }
 
 var digestPrefix = regexp.MustCompile(`^[0-9a-f]{4,64}$`)

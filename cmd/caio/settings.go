@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -289,16 +288,11 @@ func newSettingsVersions(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			versions := []server.SettingsVersion{}
 			path := o.of(settingsPath + "/versions?limit=1000")
-			for at := path; ; {
-				var page server.SettingsVersionList
-				if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
-					return err
-				}
+			if err := eachPage(cmd.Context(), o, path, func(page server.SettingsVersionList) string {
 				versions = append(versions, page.Versions...)
-				if page.Next == "" {
-					break
-				}
-				at = path + "&cursor=" + url.QueryEscape(page.Next)
+				return page.Next
+			}); err != nil {
+				return err
 			}
 			if o.machine() {
 				return o.emit(cmd, versions)

@@ -26,16 +26,11 @@ func newSubjectList(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "/v1/decisions?limit=1000&subject=" + url.QueryEscape(args[0])
 			decisions := []server.DecisionSummary{}
-			for at := path; ; {
-				var page server.DecisionList
-				if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
-					return err
-				}
+			if err := eachPage(cmd.Context(), o, path, func(page server.DecisionList) string {
 				decisions = append(decisions, page.Decisions...)
-				if page.Next == "" {
-					break
-				}
-				at = path + "&cursor=" + url.QueryEscape(page.Next)
+				return page.Next
+			}); err != nil {
+				return err
 			}
 			if o.machine() {
 				return o.emit(cmd, decisions)
@@ -89,16 +84,11 @@ func newSubjectErasures(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := o.of("/v1/erasures?limit=1000")
 			erasures := []server.Erasure{}
-			for at := path; ; {
-				var page server.ErasureList
-				if err := o.call(cmd.Context(), http.MethodGet, at, "", nil, &page); err != nil {
-					return err
-				}
+			if err := eachPage(cmd.Context(), o, path, func(page server.ErasureList) string {
 				erasures = append(erasures, page.Erasures...)
-				if page.Next == "" {
-					break
-				}
-				at = path + "&cursor=" + url.QueryEscape(page.Next)
+				return page.Next
+			}); err != nil {
+				return err
 			}
 			if o.machine() {
 				return o.emit(cmd, erasures)
