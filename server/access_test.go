@@ -66,6 +66,7 @@ func endpoints() []endpoint {
 		{"GET", "/v1/contracts/schema", "", "", 200, known},
 		{"GET", "/v1/bundles", "", "", 200, "author auditor approver operator"},
 		{"GET", "/v1/bundles/versions", "", "", 200, "author auditor approver operator"},
+		{"GET", "/v1/bundles/{bundle}", "", "", 200, "author auditor approver operator"},
 		{"POST", "/v1/bundles?name=regional", "{tarball}", "application/gzip", 200, "author operator"},
 		{"POST", "/v1/bundles/{bundle}/activate", `{"reason": "x"}`, "", 200, "approver operator"},
 		{"POST", "/v1/bundles/{shadow}/shadow", `{"reason": "x"}`, "", 200, "approver operator"},

@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"testing"
 
 	"github.com/smarthausgroup/caio/rego"
@@ -50,14 +52,18 @@ func TestBundleSignatures(t *testing.T) {
 			i.config.Bundles, i.config.AllowUnsigned = []*rego.Bundle{signed}, false
 		}
 	}
-	i := start(t, keys(old))
+	i := start(t, keys(old), func(i *installation) {
+		other, err := rego.Sign(named(t, "baseline", renamed(refusing("mars"))), "EdDSA", old.id, old.private)
+		must(t, err)
+		i.config.Bundles = []*rego.Bundle{other}
+	})
 	token := i.token("acme", auth.Operator)
 	for name, by := range map[string][]policyKey{"nobody": nil, "a key that is not configured": {young}, "another key of the same id": {stranger}} {
 		if r := i.push(token, "regional", refusing("us"), by...); r.status != 422 || r.problem() != "bundle-signature" {
 			t.Errorf("signed by %s: %d %s", name, r.status, r.body)
 		}
 	}
-	digest := i.pushed(token, "regional", refusing("us"), old)
+	digest, before := i.pushed(token, "regional", refusing("us"), old), i.inForce(token)["baseline"]
 	i.stop()
 
 	i = startAt(t, i.path, i, keys(young))
@@ -71,6 +77,26 @@ func TestBundleSignatures(t *testing.T) {
 	}
 	if a := i.activate(token, digest, `{"reason": "x"}`); a.Key != "young" {
 		t.Errorf("activated: %+v", a)
+	}
+	// What is handed out is what was pushed, signed as it was last; and so with the baseline, also with one that is in force no more.
+	for digest, want := range map[string]struct {
+		by    policyKey
+		files map[string]string
+	}{digest: {young, refusing("us")}, before: {old, nil}, i.inForce(token)["baseline"]: {young, nil}} {
+		r := i.call("GET", "/v1/bundles/"+digest, token, "")
+		if r.status != 200 || r.header.Get("Content-Type") != "application/gzip" {
+			t.Fatalf("%s: %d %s", digest, r.status, r.body)
+		}
+		b, diagnostics := rego.ReadTarball("back", bytes.NewReader(r.body))
+		must(t, diagnostics.Err())
+		if verified, err := rego.Verify(b, map[string]rego.Key{want.by.id: want.by.public(t)}); err != nil || verified.Digest != digest {
+			t.Errorf("%s: it is %s: %v", digest, b.Digest, err)
+		}
+		for name, text := range want.files {
+			if !slices.ContainsFunc(b.Files, func(f rego.File) bool { return f.Path == name && string(f.Text) == text }) {
+				t.Errorf("%s of %s is not what was pushed", name, digest)
+			}
+		}
 	}
 	// The proof names the key that signed what was in force, and holds that signature.
 	i.replaysUnder(token, i.decide(token, embed), i.config.PolicyKeys)

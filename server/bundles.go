@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -214,6 +215,35 @@ func versionOfBundle(index int64, r *verify.ActivationRecord) BundleVersion {
 		Index: index, Kind: store.EventKind(r.Kind), Name: r.Bundle, Digest: r.Digest, Key: r.Key, Scope: r.Scope, Previous: r.Previous, Author: r.Author,
 		Actor: r.Actor, Reason: r.Reason, Approval: r.Approval, Time: time.Unix(r.IAT, 0).UTC().Format(verify.TimeFormat),
 	}
+}
+
+// getBundle gives the files of a bundle that is, or was, in force for the tenant, or that its people pushed, with the signature under which they did last.
+func (s *Server) getBundle(c *call) error {
+	t, err := s.named(c)
+	if err != nil {
+		return err
+	}
+	events, err := s.ledger.Events(c.ctx(), t.name, 0, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	digest := c.Param("digest")
+	for _, e := range slices.Backward(events) {
+		if e.Digest != digest || e.Kind != store.Pushed && e.Kind != store.Activated {
+			continue
+		}
+		b, err := s.storedBundle(c.ctx(), t, verify.BundleReference{Name: e.Subject, Digest: digest, Key: e.Signer})
+		if err != nil {
+			return err
+		}
+		var packed bytes.Buffer
+		if err := rego.WriteTarball(&packed, b); err != nil {
+			return err
+		}
+		c.Response().Header().Set("Content-Disposition", `attachment; filename="`+digest+`.tar.gz"`)
+		return c.Blob(http.StatusOK, mediaBundle[0], packed.Bytes())
+	}
+	return notFound()
 }
 
 // postBundle takes a bundle in, once it has passed the gate. It changes nothing that is in force.

@@ -68,6 +68,7 @@ func (s *Server) routes() []route {
 		{get, "/v1/bundles", registry, s.getBundles, op("bundles")},
 		{post, "/v1/bundles", authors, s.postBundle, op("push")},
 		{get, "/v1/bundles/versions", registry, s.getBundleVersions, op("bundle-versions")},
+		{get, "/v1/bundles/:digest", registry, s.getBundle, op("bundle")},
 		{post, "/v1/bundles/:digest/activate", approvers, s.activateBundle, op("activate")},
 		{post, "/v1/bundles/:digest/deactivate", approvers, s.deactivateBundle, op("deactivate")},
 		{post, "/v1/bundles/:digest/impact", registry, s.bundleImpact, op("impact")},
