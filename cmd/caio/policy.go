@@ -8,7 +8,7 @@ import (
 
 func newPolicy(o *options) *cobra.Command {
 	return group("policy", "Start, check, test, lay out, describe, compare and build policies, and put them in force", newPolicyInit(o), newPolicyCheck(o), newPolicyTest(o), newPolicyFmt(o), newPolicyDocs(o), newPolicySchema(o), newPolicyDiff(o), newPolicyBuild(o), newPolicyImpact(o),
-		newPolicyPush(o), newPolicyList(o), newPolicyActivate(o), newPolicyDeactivate(o), newPolicyRollback(o), newPolicyShadow(o), newPolicyApprove(o))
+		newPolicyPush(o), newPolicyPull(o), newPolicyList(o), newPolicyActivate(o), newPolicyDeactivate(o), newPolicyRollback(o), newPolicyShadow(o), newPolicyApprove(o))
 }
 
 // readBundles reads bundles from folders and tarballs; faults are not an error.
@@ -28,21 +28,16 @@ func readBundles(paths []string) ([]*rego.Bundle, contracts.Diagnostics, error) 
 	return bundles, all, nil
 }
 
-// checkBundles reads bundles and compiles them together, as a server does. Constraints are never nil; faults are not an error.
-func checkBundles(paths ...string) ([]*rego.Bundle, []contracts.Constraint, contracts.Diagnostics, error) {
-	bundles, all, err := readBundles(paths)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	constraints := []contracts.Constraint{}
-	if !all.HasErrors() {
-		policies, diagnostics := rego.Compile(bundles, rego.Options{})
-		all = append(all, diagnostics...)
+// compileBundle compiles a bundle that was read with these faults; with an error among them it is not. Constraints are never nil.
+func compileBundle(bundle *rego.Bundle, faults contracts.Diagnostics) ([]contracts.Constraint, contracts.Diagnostics) {
+	if !faults.HasErrors() {
+		policies, diagnostics := rego.Compile([]*rego.Bundle{bundle}, rego.Options{})
+		faults = append(faults, diagnostics...)
 		if policies != nil {
-			constraints = policies.Constraints()
+			return policies.Constraints(), faults
 		}
 	}
-	return bundles, constraints, all, nil
+	return []contracts.Constraint{}, faults
 }
 
 // errNoConstraint refuses what compiles and says nothing.

@@ -86,10 +86,11 @@ func (b *policyBuild) run(o *options, cmd *cobra.Command, dir string) error {
 
 // checked is the bundle to pack, which has no fault in the form that it is packed in.
 func (b *policyBuild) checked(o *options, cmd *cobra.Command, dir string) (*rego.Bundle, error) {
-	bundles, constraints, diagnostics, err := checkBundles(dir)
+	bundle, diagnostics, err := readBundle(dir)
 	if err != nil {
 		return nil, err
 	}
+	constraints, diagnostics := compileBundle(bundle, diagnostics)
 	if o.diagnose(cmd, diagnostics) {
 		return nil, no()
 	}
@@ -97,9 +98,9 @@ func (b *policyBuild) checked(o *options, cmd *cobra.Command, dir string) (*rego
 		return nil, errNoConstraint()
 	}
 	if !b.untested {
-		return bundles[0], nil
+		return bundle, nil
 	}
-	stripped, diagnostics := rego.WithoutTests(bundles[0])
+	stripped, diagnostics := rego.WithoutTests(bundle)
 	if stripped != nil {
 		_, diagnostics = rego.Compile([]*rego.Bundle{stripped}, rego.Options{})
 	}

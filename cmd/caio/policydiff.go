@@ -17,13 +17,13 @@ func newPolicyDiff(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff A B",
 		Short: "Say which constraints the bundle B adds, removes and changes",
-		Long: `Say which constraints the bundle B adds, removes and changes against A; each is a folder or a tarball.
+		Long: `Say which constraints the bundle B adds, removes and changes against A; each is a folder, a tarball, or the digest of a bundle that the server has, which may be shortened.
 
 Of a constraint what its annotation says is compared (family, package, title, description, severity, controls, remedy), and what it does: every rule that it reaches, in whatever package, and every default and other data that these read, by name.
 Comments, layout and the order of rules are not told apart. The files that differ are listed by name.
 
 Exit 0 if the bundles have the same files, byte for byte, 1 if they differ, 4 if it can't be told, since one of them does not compile.`,
-		Example: "  caio policy diff policies bundle.tar.gz\n  caio policy diff old.tar.gz new.tar.gz --format json",
+		Example: "  caio policy diff policies bundle.tar.gz\n  caio policy diff old.tar.gz new.tar.gz --format json\n  caio policy diff 5f2b6a0c0e54 acme",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.diffBundles(cmd, args[0], args[1])
@@ -69,17 +69,18 @@ func (o *options) diffBundles(cmd *cobra.Command, from, to string) error {
 	var bundles [2]*rego.Bundle
 	var constraints [2]map[string]constraintOf
 	failed := false
-	for i, path := range []string{from, to} {
-		read, list, diagnostics, err := checkBundles(path)
+	for i, name := range []string{from, to} {
+		bundle, diagnostics, err := o.readOrPull(cmd.Context(), name)
 		if err != nil {
 			return err
 		}
+		list, diagnostics := compileBundle(bundle, diagnostics)
 		if o.diagnose(cmd, diagnostics) {
 			failed = true
 			continue
 		}
-		sources, _ := rego.Sources(read, rego.Options{})
-		bundles[i], constraints[i] = read[0], map[string]constraintOf{}
+		sources, _ := rego.Sources([]*rego.Bundle{bundle}, rego.Options{})
+		bundles[i], constraints[i] = bundle, map[string]constraintOf{}
 		for _, c := range list {
 			constraints[i][c.ID] = constraintOf{c, sources[c.ID]}
 		}
