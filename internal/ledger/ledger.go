@@ -9,6 +9,7 @@ package ledger
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Options struct {
 	Random io.Reader
 	// Signer is an Ed25519 key, for checkpoints and nothing else. The name of the key is each log's origin.
 	Signer crypto.Signer
+	// Former is the public half of the key that signed checkpoints before Signer, for [Recover] alone; nil where there was none, or nobody has it.
+	Former ed25519.PublicKey
 	// Folder keeps the latest checkpoints outside the store; it exists, and only this ledger writes to it.
 	Folder Folder
 	// Missing, when set, is told of a log with entries of which Folder has no checkpoint: that it is not an older one can't be told then.

@@ -20,7 +20,7 @@ var (
 	ErrBehind = errors.New("ledger: the store is an older copy")
 	// ErrForked says that a log in the store is another one than was published.
 	ErrForked = errors.New("ledger: the store holds another log than was published")
-	// ErrOtherKey says that the latest checkpoint of a log was not signed by the key that this ledger has.
+	// ErrOtherKey says that the latest checkpoint of a log was not signed by the key that this ledger has. A log is what its key signs (C2SP tlog-checkpoint), so that another key has another log.
 	ErrOtherKey = errors.New("ledger: a checkpoint was signed by another key")
 	// ErrUnreadable says that what was kept of a log outside the store is no checkpoint that the log's key signed. Whoever can write there could have put it there: it is no evidence of a loss.
 	ErrUnreadable = errors.New("ledger: what was kept outside the store can't be read")
@@ -134,7 +134,7 @@ func (l *Ledger) openLog(ctx context.Context, log store.Log) (*tree, store.Check
 	h, err := l.notary.open(log.Origin, stored.Note)
 	switch {
 	case errors.Is(err, ErrOtherKey):
-		return nil, stored, refuse(ErrOtherKey, "its checkpoint was not signed by the key of this server: give it the key of before (log.pem in the folder of keys). Should that be lost, `caio log recover` begins a new log, which commits to this one")
+		return nil, stored, refuse(ErrOtherKey, "its checkpoint was not signed by the key of this server: put the key of before back (log.pem in the folder of keys). Is that lost, stolen, or to be replaced, each log goes on as a new one, since a log is what its key signs: `caio log recover --all --old-key FILE` begins them, and they commit to what the key of before signed")
 	case err != nil || h.size != log.Size || stored.Size != log.Size:
 		return nil, stored, refuse(store.ErrInconsistent, "it has %d entries, and its checkpoint in the store doesn't say that (%v)", log.Size, err)
 	}

@@ -317,6 +317,89 @@ func TestOtherKey(t *testing.T) {
 	}
 }
 
+// TestRecoverUnderAnotherKey: with another key than that of its checkpoints a log is given up as the key before signed it, which is held to it first.
+func TestRecoverUnderAnotherKey(t *testing.T) {
+	ctx := context.Background()
+	now, stranger := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+	before := logKey.Public().(ed25519.PublicKey)
+	for name, c := range map[string]struct {
+		former ed25519.PublicKey
+		spoil  func(t *testing.T, path, older, outside string)
+		why    error
+		says   string // of the refusal
+	}{
+		"the key before":                       {former: before, why: ledger.ErrOtherKey},
+		"nobody has it":                        {why: ledger.ErrOtherKey},
+		"not the key before":                   {former: stranger, says: "did not sign its checkpoint either"},
+		"the key before, and a tile changed":   {former: before, spoil: statements("UPDATE tiles SET hashes = zeroblob(length(hashes))"), why: store.ErrInconsistent},
+		"the key before, and an older copy":    {former: before, spoil: restored, why: ledger.ErrBehind},
+		"the key before, and rubbish outside":  {former: before, spoil: func(t *testing.T, _, _, outside string) { must(t, os.WriteFile(outside, []byte("something"), 0o644)) }, says: "is not a checkpoint of it"},
+		"nobody has it, and a checkpoint gone": {spoil: statements("UPDATE checkpoints SET note = CAST('x' AS BLOB)"), why: store.ErrInconsistent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, older, folder := filepath.Join(t.TempDir(), "caio.db"), filepath.Join(t.TempDir(), "older.db"), ledger.Folder(t.TempDir())
+			var log store.Log
+			var head string
+			for range 2 {
+				s := openStore(t, path)
+				l := openLedger(t, s, ledger.Options{Folder: folder})
+				appendMany(t, l, "a", 3)
+				head = string(l.Checkpoint("a"))
+				var err error
+				log, err = l.Log(ctx, "a")
+				must(t, errors.Join(err, l.Close(), s.Close()))
+				if _, err := os.Stat(older); err != nil {
+					restored(t, older, path, "")
+				}
+			}
+			if c.spoil != nil {
+				c.spoil(t, path, older, filepath.Join(string(folder), log.Origin))
+			}
+			s := openStore(t, path)
+			defer s.Close()
+			var lost ledger.Lost
+			o := ledger.Options{Random: rand.Reader, Signer: now, Former: c.former, Folder: folder}
+			next, err := ledger.Recover(ctx, s, o, "a", func(l ledger.Lost, _ string) ([]ledger.Entry, error) {
+				lost = l
+				return []ledger.Entry{entry("a", "first")}, nil
+			})
+			if c.says != "" {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Fatalf("%v, want %q", err, c.says)
+				}
+				if log, err := s.Log(ctx, "a"); err != nil || log.Origin != lost.Origin && lost.Origin != "" {
+					t.Errorf("the log is %+v, %v", log, err)
+				}
+				return
+			}
+			must(t, err)
+			if !errors.Is(lost.Why, c.why) || c.why != store.ErrInconsistent && string(lost.Checkpoint) != head || !lost.Key.Equal(c.former) && c.why != store.ErrInconsistent || next.Origin == log.Origin {
+				t.Errorf("given up with key %x because of %v, and the new one commits to %q", lost.Key, lost.Why, lost.Checkpoint)
+			}
+			l, err := ledger.Open(ctx, s, o)
+			must(t, err)
+			defer l.Close()
+			was, ok := l.Origin(log.Origin)
+			if !ok || was.Was != "a" {
+				t.Fatalf("the log before is %+v", was)
+			}
+			if c.spoil == nil && string(l.Checkpoint(was.Tenant)) != head {
+				t.Errorf("it is served under %q", l.Checkpoint(was.Tenant))
+			}
+			checkNote(t, l.Checkpoint("a"), ledger.VKey(next.Origin, now.Public().(ed25519.PublicKey)))
+		})
+	}
+}
+
+// checkNote opens a checkpoint under a vkey.
+func checkNote(t *testing.T, text []byte, vkey string) {
+	t.Helper()
+	v, err := note.NewVerifier(vkey)
+	must(t, err)
+	_, err = note.Open(text, note.VerifierList(v))
+	must(t, err)
+}
+
 // TestFolderFails: what is committed is answered, the fault is told, and mended with the next write.
 func TestFolderFails(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "checkpoints")

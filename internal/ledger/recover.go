@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 
@@ -14,7 +15,8 @@ var ErrSound = errors.New("ledger: the log is sound: it has what was published o
 // Lost is a log that can't be appended to, and why.
 type Lost struct {
 	store.Log         // as the store has it
-	Checkpoint []byte // the last that is known of it: the published one, or, without any that the log's key signed, the store's
+	Checkpoint []byte            // the last that is known of it: the published one, or, without any that the log's key signed, the store's
+	Key        ed25519.PublicKey // verifies its checkpoints; nil where neither Options.Signer nor Options.Former signed them
 	Why        error
 }
 
@@ -71,7 +73,11 @@ func (l *Ledger) lost(ctx context.Context, tenant string) (Lost, error) {
 	if err != nil {
 		return Lost{}, fmt.Errorf("the log of tenant %q: %w", tenant, err)
 	}
+	key := l.notary.public
 	_, stored, err := l.openLog(ctx, log)
+	if errors.Is(err, ErrOtherKey) {
+		key, err = l.openFormer(ctx, log)
+	}
 	refused := (*HeadError)(nil)
 	switch {
 	case err == nil:
@@ -79,7 +85,24 @@ func (l *Ledger) lost(ctx context.Context, tenant string) (Lost, error) {
 	case !errors.As(err, &refused), errors.Is(err, ErrUnreadable):
 		return Lost{}, err
 	case refused.Published != nil:
-		return Lost{log, refused.Published, err}, nil
+		return Lost{log, refused.Published, key, err}, nil
 	}
-	return Lost{log, stored.Note, err}, nil
+	return Lost{log, stored.Note, key, err}, nil
+}
+
+// openFormer holds a log whose checkpoints this ledger's key did not sign to what the former one signed, as a start under that would have. It returns the former key as the log's, nil where there is none, and why the log can't be appended to: what a start would have found, or that the key is another one now.
+func (l *Ledger) openFormer(ctx context.Context, log store.Log) (key ed25519.PublicKey, why error) {
+	replaced := &HeadError{Log: log, Says: "its checkpoints were signed by the key before the one that this server has", Err: ErrOtherKey}
+	if l.options.Former == nil {
+		return nil, replaced
+	}
+	former := &Ledger{Reader: l.Reader, store: l.store, options: l.options, notary: notary{public: l.options.Former}}
+	_, _, err := former.openLog(ctx, log)
+	if errors.Is(err, ErrOtherKey) {
+		return nil, fmt.Errorf("the log %s of tenant %q: the key that was given as the one before did not sign its checkpoint either", log.Origin, log.Tenant)
+	}
+	if err == nil {
+		err = replaced
+	}
+	return l.options.Former, err
 }
