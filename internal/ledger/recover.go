@@ -14,7 +14,7 @@ var ErrSound = errors.New("ledger: the log is sound: it has what was published o
 
 // Lost is a log that can't be appended to, and why.
 type Lost struct {
-	store.Log         // as the store has it
+	store.Log                    // as the store has it
 	Checkpoint []byte            // the last that is known of it: the published one, or, without any that the log's key signed, the store's
 	Key        ed25519.PublicKey // verifies its checkpoints; nil where neither Options.Signer nor Options.Former signed them
 	Why        error
