@@ -101,7 +101,14 @@ func (s *Server) rollBackBundle(c *call) error {
 	}
 	found.digest("/previous", r.Previous)
 	return s.receiveChange(c, s.gate.back, body, found, r.Reason, func(t *tenant, now *inForce) (*proposal, error) {
-		return s.rolledBack(c, t, now, r.Name, ActivationRequest{Reason: r.Reason, Previous: r.Previous, Approval: r.Approval})
+		p, err := s.rolledBack(c, t, now, r.Name, ActivationRequest{Reason: r.Reason, Previous: r.Previous, Approval: r.Approval})
+		if err != nil {
+			return nil, err
+		}
+		for i := range p.entries {
+			p.entries[i].rollback = true
+		}
+		return p, nil
 	})
 }
 

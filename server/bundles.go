@@ -161,6 +161,8 @@ type BundleVersion struct {
 	Reason   string `json:"reason"`
 	// Approval is what an approver signed with a key of their own, a compact JWS.
 	Approval string `json:"approval,omitempty"`
+	// Rollback says that the last change of the name was to be undone. Entries that were made before they stated it lack it.
+	Rollback bool   `json:"rollback,omitempty"`
 	Time     string `json:"time" jsonschema:"format=date-time"`
 }
 
@@ -213,7 +215,7 @@ func (s *Server) getBundleVersions(c *call) error {
 func versionOfBundle(index int64, r *verify.ActivationRecord) BundleVersion {
 	return BundleVersion{
 		Index: index, Kind: store.EventKind(r.Kind), Name: r.Bundle, Digest: r.Digest, Key: r.Key, Scope: r.Scope, Previous: r.Previous, Author: r.Author,
-		Actor: r.Actor, Reason: r.Reason, Approval: r.Approval, Time: time.Unix(r.IAT, 0).UTC().Format(verify.TimeFormat),
+		Actor: r.Actor, Reason: r.Reason, Approval: r.Approval, Rollback: r.Rollback, Time: time.Unix(r.IAT, 0).UTC().Format(verify.TimeFormat),
 	}
 }
 

@@ -148,7 +148,11 @@ func (i *installation) versions(token, query string) []string {
 	r.into(i.t, &list)
 	var told []string
 	for _, v := range list.Versions {
-		told = append(told, fmt.Sprintf("%s %s %.8s<%.8s by %s: %s", v.Kind, v.Name, v.Digest, v.Previous, v.Actor, v.Reason))
+		kind := string(v.Kind)
+		if v.Rollback {
+			kind = "rollback, " + kind
+		}
+		told = append(told, fmt.Sprintf("%s %s %.8s<%.8s by %s: %s", kind, v.Name, v.Digest, v.Previous, v.Actor, v.Reason))
 	}
 	return told
 }
@@ -208,8 +212,8 @@ func TestBundleLife(t *testing.T) {
 	want := []string{
 		fmt.Sprintf("pushed regional %.8s<", first) + by, fmt.Sprintf("activated regional %.8s<", first) + by + "no data in the US", fmt.Sprintf("pushed regional %.8s<", second) + by,
 		fmt.Sprintf("activated regional %.8s<%.8s", second, first) + by + "the other way",
-		fmt.Sprintf("activated regional %.8s<%.8s", first, second) + by + "it denied too much", fmt.Sprintf("activated regional %.8s<%.8s", second, first) + by + "it denied too much",
-		fmt.Sprintf("deactivated regional %.8s<", second) + by + "done with", fmt.Sprintf("activated regional %.8s<", second) + by + "it denied too much",
+		fmt.Sprintf("rollback, activated regional %.8s<%.8s", first, second) + by + "it denied too much", fmt.Sprintf("rollback, activated regional %.8s<%.8s", second, first) + by + "it denied too much",
+		fmt.Sprintf("deactivated regional %.8s<", second) + by + "done with", fmt.Sprintf("rollback, activated regional %.8s<", second) + by + "it denied too much",
 	}
 	if got := i.versions(author, "?name=regional"); !slices.Equal(got, want) {
 		t.Errorf("the history is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -52,12 +52,13 @@ type activation struct {
 	kind                       store.EventKind
 	name, digest, key, scope   string
 	previous, author, approval string
+	rollback                   bool
 }
 
 func (s *Server) activationEntry(t *tenant, a act, v activation, blobs ...ledger.Blob) (ledger.Entry, error) {
 	payload := verify.ActivationRecord{
 		RecordHead: t.head(s.ledger.Size(t.name), a.at), Kind: string(v.kind), Bundle: v.name, Digest: v.digest, Key: v.key, Scope: v.scope,
-		Previous: v.previous, Author: v.author, Approval: v.approval, Actor: a.actor, Reason: a.reason,
+		Previous: v.previous, Author: v.author, Approval: v.approval, Rollback: v.rollback, Actor: a.actor, Reason: a.reason,
 	}
 	return s.eventEntry(t, a, verify.TypActivation, payload, store.Event{Kind: v.kind, Subject: v.name, Digest: v.digest, Signer: v.key, Scope: v.scope}, blobs...)
 }

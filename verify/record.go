@@ -92,6 +92,8 @@ type ActivationRecord struct {
 	Previous string `json:"previous,omitempty"`
 	Author   string `json:"author,omitempty"`
 	Approval string `json:"approval,omitempty"` // compact JWS
+	// Rollback says that the last change of the name was to be undone: what is put in force, or out, is what was before.
+	Rollback bool   `json:"rollback,omitempty"`
 	Actor    string `json:"actor"`
 	Reason   string `json:"reason"`
 }
@@ -159,6 +161,9 @@ type RecoveryRecord struct {
 	Lost       string `json:"lost"`       // its origin
 	Checkpoint string `json:"checkpoint"` // the last that is known of it, a signed note; "" for none
 	Kept       int64  `json:"kept"`       // how many of its entries the store still has
-	Actor      string `json:"actor"`
-	Reason     string `json:"reason"`
+	// Key is the vkey under which its checkpoints were signed, and Why one of [LostBehind], [LostForked], [LostKey] and [LostDamaged]. Records of before lack both; their key is that of the log that they stand in.
+	Key    string `json:"key,omitempty"`
+	Why    string `json:"why,omitempty"`
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
 }

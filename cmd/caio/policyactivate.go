@@ -243,7 +243,11 @@ func (o *options) listChanges(cmd *cobra.Command, name string) error {
 	}
 	rows := [][]string{}
 	for _, v := range versions {
-		rows = append(rows, []string{fmt.Sprint(v.Index), v.Time, v.Name, string(v.Kind), short(v.Digest), or(short(v.Previous), "-"), v.Actor, v.Reason})
+		what := string(v.Kind)
+		if v.Rollback {
+			what = "rolled back"
+		}
+		rows = append(rows, []string{fmt.Sprint(v.Index), v.Time, v.Name, what, short(v.Digest), or(short(v.Previous), "-"), v.Actor, v.Reason})
 	}
 	o.present(cmd).table([]string{"ENTRY", "TIME", "BUNDLE", "WHAT", "DIGEST", "BEFORE", "BY", "REASON"}, rows)
 	return nil
