@@ -5,6 +5,7 @@ SHELL := bash
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUZZTIME ?= 10s
 BENCHTIME ?= 1s
+COSTTIME ?= 1000x
 
 .PHONY: help
 help: ## Show this list
@@ -61,6 +62,15 @@ bench: ## Measure decisions, decisions decided again, and the HTTP path, as a ta
 		/^Benchmark/ { n++; sub(/-[0-9]+$$/, "", $$1); printf "%-48s %11.0f µs", substr($$1, 10), $$3/1000; \
 			if (NF > 4) printf " %9.0f KiB %12d", $$5/1024, $$7; print "" } \
 		END { if (!n) { print "no benchmark ran"; exit 1 } }' artifacts/bench.txt
+
+.PHONY: cost
+cost: ## Measure what the proof adds to a decision, COSTTIME (default 1000x) of each kind
+	@mkdir -p artifacts
+	go test -run '^$$' -bench '^BenchmarkCost$$' -benchtime $(COSTTIME) ./server > artifacts/cost.txt || { cat artifacts/cost.txt; exit 1; }
+	@awk 'BEGIN { printf "%-44s %12s %12s %12s\n", "a decision", "time", "processor", "on disk" } \
+		/^Benchmark/ { n++; sub(/-[0-9]+$$/, "", $$1); sub(/^BenchmarkCost\//, "", $$1); for (i = 3; i < NF; i += 2) of[$$(i+1)] = $$i; \
+			printf "%-44s %9.0f µs %9.0f µs %10.1f KB\n", $$1, of["ns/op"]/1000, of["cpu-ns/op"]/1000, of["disk-B/op"]/1000 } \
+		END { if (!n) { print "no benchmark ran"; exit 1 } }' artifacts/cost.txt
 
 .PHONY: validate
 validate: lint race ## Everything that has to be true before a change is merged

@@ -28,19 +28,19 @@ import (
 
 // BenchmarkHTTP measures a decision as a client sees it: authenticated, decided over 1,000 services of which 10 match under 50 constraints, proved, signed, durable, answered.
 func BenchmarkHTTP(b *testing.B) {
-	client, address, token := busy(b, 1_000, 10, 50)
+	at := busy(b, 1_000, 10, 50)
 	for _, clients := range []int{1, 64} {
 		b.Run(fmt.Sprintf("clients=%02d", clients), func(b *testing.B) {
 			b.SetParallelism(max(1, clients/2)) // times GOMAXPROCS, two where this is usually run
 			if clients == 1 {
 				for b.Loop() {
-					decide(b, client, address, token)
+					at.decide(b, at.address)
 				}
 				return
 			}
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					decide(b, client, address, token)
+					at.decide(b, at.address)
 				}
 			})
 		})
@@ -51,14 +51,14 @@ func BenchmarkHTTP(b *testing.B) {
 func BenchmarkShadow(b *testing.B) {
 	for _, c := range []struct{ name, region string }{{"alone", ""}, {"agreeing", "mars"}, {"diverging", "eu"}} {
 		b.Run(c.name, func(b *testing.B) {
-			client, address, token := busy(b, 1_000, 10, 50)
+			at := busy(b, 1_000, 10, 50)
 			if c.region != "" {
 				text, digest := tarball(b, refusing(c.region))
-				send(b, client, http.MethodPost, address+"/v1/bundles?name=regional", token, "application/gzip", text)
-				send(b, client, http.MethodPost, address+"/v1/bundles/"+digest+"/shadow", token, "application/json", `{"reason": "to measure"}`)
+				at.send(b, http.MethodPost, at.address+"/v1/bundles?name=regional", "application/gzip", text)
+				at.send(b, http.MethodPost, at.address+"/v1/bundles/"+digest+"/shadow", "application/json", `{"reason": "to measure"}`)
 				defer func() {
 					var report server.ShadowReport
-					if err := json.Unmarshal(send(b, client, http.MethodGet, address+"/v1/bundles/"+digest+"/shadow?limit=1", token, "", ""), &report); err != nil {
+					if err := json.Unmarshal(at.send(b, http.MethodGet, at.address+"/v1/bundles/"+digest+"/shadow?limit=1", "", ""), &report); err != nil {
 						b.Error(err)
 					}
 					b.ReportMetric(float64(report.Started.Dropped)/float64(b.N), "dropped/op")
@@ -68,26 +68,36 @@ func BenchmarkShadow(b *testing.B) {
 			b.SetParallelism(32)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					decide(b, client, address, token)
+					at.decide(b, at.address)
 				}
 			})
 		})
 	}
 }
 
-func decide(b *testing.B, client *http.Client, address, token string) {
-	send(b, client, http.MethodPost, address+"/v1/decisions", token, "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
+// loaded is a real server on the loopback interface with a store on disk and a registry, and a client who may decide.
+type loaded struct {
+	server  *server.Server
+	store   string // the path of the database
+	client  *http.Client
+	address string
+	token   string
 }
 
-func send(b *testing.B, client *http.Client, method, url, token, media, body string) []byte {
+// decide asks for a decision of the API at an address.
+func (l *loaded) decide(b *testing.B, address string) {
+	l.send(b, http.MethodPost, address+"/v1/decisions", "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
+}
+
+func (l *loaded) send(b *testing.B, method, url, media, body string) []byte {
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		b.Error(err)
 		return nil
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+l.token)
 	request.Header.Set("Content-Type", media)
-	response, err := client.Do(request)
+	response, err := l.client.Do(request)
 	if err != nil {
 		b.Error(err)
 		return nil
@@ -100,57 +110,43 @@ func send(b *testing.B, client *http.Client, method, url, token, media, body str
 	return answer.Bytes()
 }
 
-// busy is a real server on the loopback interface with a store on disk and a registry.
-func busy(b *testing.B, services, matching, rules int) (client *http.Client, address, token string) {
+// busy starts a server whose registry has so many services, of which some match what decide asks for, under so many constraints.
+func busy(b *testing.B, services, matching, rules int, options ...func(*server.Config)) *loaded {
 	b.Helper()
-	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "caio.db"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	subjects, err := seal.Open(context.Background(), filepath.Join(b.TempDir(), "caio-subjects.db"), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
+	at := &loaded{store: filepath.Join(b.TempDir(), "caio.db"), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+	opened, err := sqlite.Open(context.Background(), at.store)
+	must(b, err)
+	subjects, err := seal.Open(context.Background(), subjectsOf(at.store), rand.Reader)
+	must(b, err)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	signer, err := verify.NewSigner(key)
-	if err != nil {
-		b.Fatal(err)
-	}
+	must(b, err)
 	issuer, _, err := auth.OpenDevelopment(b.TempDir(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := server.New(context.Background(), server.Config{
-		Store: store, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
+	must(b, err)
+	config := server.Config{
+		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
 		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
-	})
-	if err != nil {
-		b.Fatal(err)
 	}
-	listener := httptest.NewServer(s.Handler())
+	for _, o := range options {
+		o(&config)
+	}
+	at.server, err = server.New(context.Background(), config)
+	must(b, err)
+	listener := httptest.NewServer(at.server.Handler())
 	b.Cleanup(func() {
 		listener.Close()
-		if err := s.Shutdown(); err != nil {
-			b.Error(err)
-		}
-		if err := errors.Join(subjects.Close(), store.Close()); err != nil {
-			b.Error(err)
-		}
+		must(b, errors.Join(at.server.Shutdown(), subjects.Close(), opened.Close()))
 	})
-	token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author", "approver"}}, time.Now(), time.Hour)
-	if err != nil {
-		b.Fatal(err)
-	}
-	client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
+	at.address = listener.URL
+	at.token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author", "approver"}}, time.Now(), time.Hour)
+	must(b, err)
 	for i := range services {
 		capability := "search"
 		if i < matching {
 			capability = "embeddings"
 		}
-		send(b, client, http.MethodPost, listener.URL+"/register-service", token, "application/yaml", fmt.Sprintf(`
+		at.send(b, http.MethodPost, at.address+"/register-service", "application/yaml", fmt.Sprintf(`
 schema: caio.contract/v1
 id: service-%04d
 name: Service %d
@@ -164,7 +160,7 @@ cost: {per_call: 0.00%d}
 privacy: {locality: cloud, regions: [eu], encryption: {in_transit: true, at_rest: true}}
 `, i, i, capability, i%9+1))
 	}
-	return client, listener.URL, token
+	return at
 }
 
 // holding is a bundle of n constraints that each read a few fields and hold.

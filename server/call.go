@@ -37,12 +37,11 @@ type call struct {
 // ctx is the request's.
 func (c *call) ctx() context.Context { return c.Request().Context() }
 
-// router makes the HTTP routes.
-func (s *Server) router() *echo.Echo {
+// router serves the routes.
+func (s *Server) router(routes []route) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = func(err error, c echo.Context) { s.refuse(c, err) }
-	routes := s.routes()
 	for i := range routes {
 		e.Add(routes[i].method, routes[i].path, s.handle(&routes[i]))
 	}

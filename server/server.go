@@ -98,7 +98,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.shadowing = newShadowing(s)
-	s.echo = s.router()
+	s.echo = s.router(s.routes())
 	if err := s.startWitnessing(); err != nil {
 		return nil, errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
 	}
