@@ -38,9 +38,11 @@ func (t Trust) CheckEntry(log string, index int64, leaf []byte) (string, error) 
 	if base, stated := p.members["base"].(int64); stated && base > index {
 		return typ, fmt.Errorf("it was signed for the index %d and those after it", base)
 	}
-	if typ == TypRecovery && index == 0 {
-		// It stands before the entry that lets its key in: nothing comes before the word on what was lost.
-		index++
+	if typ == TypRecovery {
+		if index != 0 {
+			return typ, errors.New("a log says with its first entry which one it follows, or not at all")
+		}
+		index++ // it stands before the entry that lets its key in
 	}
 	if _, offline := rootKeys(t.Root).Find(key.ID()); offline {
 		return typ, nil

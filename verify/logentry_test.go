@@ -22,6 +22,9 @@ func TestCheckEntry(t *testing.T) {
 	type claims map[string]any
 	good := claims{"v": int64(1), "log": "log", "base": int64(3), "list": []any{int64(1), claims{"n": int64(2)}}}
 	for _, typ := range types {
+		if typ == TypRecovery {
+			continue // see below
+		}
 		leaf, err := signer.Sign(typ, good)
 		if err != nil {
 			t.Fatal(err)
@@ -44,7 +47,7 @@ func TestCheckEntry(t *testing.T) {
 		"before its base":  {signer, TypDecision, good, 2, "signed for the index 3"},
 		"after the key":    {signer, TypDecision, good, 10, "was not in use"},
 		"before the key":   {signer, TypDecision, claims{"log": "log", "base": int64(0)}, 0, "was not in use"},
-		"a later recovery": {signer, TypRecovery, good, 10, "was not in use"},
+		"a later recovery": {signer, TypRecovery, good, 5, "with its first entry"},
 	} {
 		leaf, err := c.by.Sign(c.typ, c.claims)
 		if err != nil {

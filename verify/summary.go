@@ -9,6 +9,7 @@ type Report struct {
 	Verdicts   []Verdict `json:"layers"`
 	Sentences  []string  `json:"sentences"` // the decision; none where it was not checked
 	NotShown   []string  `json:"not_shown"`
+	Follows    *Former   `json:"follows,omitempty"` // the log that was given up for the decision's, where the whole log was read
 }
 
 // NewReport sums up verdicts about ev, which is nil where the file could not be read.

@@ -39,6 +39,8 @@ type Log struct {
 	Origin string `json:"origin"`
 	// Key signs the log's checkpoints: a vkey line of C2SP signed-note, whose name is the origin; "" where there are none, as of decisions that were made without a server.
 	Key string `json:"key,omitempty"`
+	// Follows is the origin of another log of the trust file, which was given up for this one; "" for none (spec/proof.md, "The log").
+	Follows string `json:"follows,omitempty"`
 }
 
 // trustFile is trust.json: a JWK Set with who and where around it.
@@ -129,9 +131,17 @@ func (f trustFile) check() error {
 	if err := ascending(f.Logs, func(l Log) string { return l.Origin }); err != nil {
 		return fmt.Errorf("logs: %w", err)
 	}
-	for _, log := range f.Logs {
+	for i, log := range f.Logs {
 		if _, err := log.key(); err != nil {
 			return fmt.Errorf("logs: %s: %w", log.Origin, err)
+		}
+		follows := func(l Log) bool { return l.Origin == log.Follows }
+		switch {
+		case log.Follows == "":
+		case log.Follows == log.Origin || !slices.ContainsFunc(f.Logs, follows):
+			return fmt.Errorf("logs: %s follows %q, which is no other log of the file", log.Origin, log.Follows)
+		case slices.ContainsFunc(f.Logs[:i], func(l Log) bool { return l.Follows == log.Follows }):
+			return fmt.Errorf("logs: two follow %s", log.Follows)
 		}
 	}
 	if _, _, err := f.revocations(); err != nil {
@@ -218,6 +228,20 @@ func (t Trust) log(origin string) (Log, bool) {
 		return Log{}, false
 	}
 	return t.Logs[i], true
+}
+
+// Current is the log that no other of the trust file follows; false where that is not one log.
+func (t Trust) Current() (current Log, ok bool) {
+	for _, log := range t.Logs {
+		if slices.ContainsFunc(t.Logs, func(l Log) bool { return l.Follows == log.Origin }) {
+			continue
+		}
+		if ok {
+			return Log{}, false
+		}
+		current, ok = log, true
+	}
+	return current, ok
 }
 
 // policy is that of the trust file, of nobody where it has none.

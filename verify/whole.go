@@ -16,6 +16,8 @@ type Options struct {
 	Log tlog.Source
 	// Progress is told how many entries of the log were read. May be nil.
 	Progress func(done, size int64)
+	// Follows is told of the log that the decision's log follows, where its first entry says so. May be nil.
+	Follows func(Former)
 }
 
 // whole is what all of a log says of a decision.
@@ -28,6 +30,8 @@ type whole struct {
 	twins                            []int64          // other statements about a decision of its id
 	erasure                          []byte           // the entry of an erasure that the evidence shows, nil for none
 	erasedAt                         int64            // where the log holds it, -1 for nowhere
+	follows                          *Former          // the log that was given up for this one, nil for none
+	disorder                         *Fault           // an entry whose time does not fit its place, nil for none
 	broken, unreadable               error            // the log is not what its checkpoint says; it could not be read
 }
 
@@ -56,6 +60,9 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		w.unreadable = err
 	default:
 		w.broken = bad
+		if w.follows != nil && o.Follows != nil {
+			o.Follows(*w.follows)
+		}
 	}
 	return w
 }
@@ -79,9 +86,15 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	if err != nil {
 		return err
 	}
+	if w.disorder == nil {
+		w.disorder = at.outOfOrder(index, typ, leaf)
+	}
 	move := func(r *Reference) { r.Index, r.Revision = index, r.Revision+1 }
 	below := index < d.Base
 	switch {
+	case typ == TypRecovery:
+		w.follows, err = trust.Former(d.Log, index, leaf)
+		return err
 	case below && (typ == TypContract || typ == TypGrant || typ == TypAttestation):
 		if typ != TypAttestation {
 			move(&w.snapshot)
