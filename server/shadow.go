@@ -11,6 +11,7 @@ import (
 	"github.com/smarthausgroup/caio/engine/impact"
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -184,15 +185,19 @@ func (s *Server) shadow(ctx context.Context, t *tenant, a act, digest string, ag
 	if err != nil {
 		return answer, err
 	}
-	if now.active[b.Name].Digest == b.Digest {
-		return answer, newProblem(http.StatusConflict, "bundle-in-force", "The bundle is in force itself: there is nothing to compare.")
+	if err := now.compares(b); err != nil {
+		return answer, err
 	}
 	if _, err := s.candidateRules(now, b, nil); err != nil {
 		return answer, unfitBundle(err)
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	before := t.now.Load().shadows[b.Name]
+	now = t.now.Load()
+	if err := now.compares(b); err != nil {
+		return answer, err
+	}
+	before := now.shadows[b.Name]
 	done := ShadowChange{Name: b.Name, Digest: b.Digest, Key: b.Key, Previous: before.Digest}
 	if before.Digest == b.Digest && before.Signer == b.Key {
 		done.Unchanged = true
@@ -206,6 +211,14 @@ func (s *Server) shadow(ctx context.Context, t *tenant, a act, digest string, ag
 		return answer, err
 	}
 	return s.commitAnswer(ctx, &prepared{}, answer, again, entry)
+}
+
+// compares refuses a bundle that is in force itself.
+func (f *inForce) compares(b *rego.Bundle) error {
+	if f.active[b.Name].Digest != b.Digest {
+		return nil
+	}
+	return newProblem(http.StatusConflict, "bundle-in-force", "The bundle is in force itself: there is nothing to compare.")
 }
 
 // deleteShadow ends it. What was found stays in the log.

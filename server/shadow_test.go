@@ -158,6 +158,39 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// A bundle that comes into force is no longer listed beside what is; what was found stays, and a rollback does not bring it back.
+func TestShadowComesIntoForce(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.house(token)
+	before := i.activeBundle("default")
+	digest := i.pushed(token, "regional", refusing("eu"))
+	i.shadow(token, digest)
+	i.decide(token, embed)
+	i.evaluated(token, digest, 1)
+	i.activate(token, digest, `{"reason": "seen enough"}`)
+	gone := func() {
+		t.Helper()
+		if list := i.bundles(token); len(list.Shadows) != 0 {
+			t.Errorf("beside what is in force: %+v", list.Shadows)
+		}
+		if report := i.shadowReport(token, digest, ""); report.Evaluated || report.Divergences != 1 {
+			t.Errorf("%+v", report)
+		}
+		if r := i.call("DELETE", "/v1/bundles/"+digest+"/shadow?reason=enough", token, ""); r.status != 404 {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	}
+	gone()
+	if r := i.call("POST", "/v1/bundles/rollback", token, `{"name": "regional", "reason": "x"}`); r.status != 200 || i.inForce(token)["regional"] != before {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	gone()
+	i.stop()
+	i = startAt(t, i.path, i)
+	gone()
+}
+
 // What is not fit to be evaluated is refused, and changes nothing.
 func TestShadowRefused(t *testing.T) {
 	key := newPolicyKey(t, "ours")

@@ -199,9 +199,6 @@ func (w *shadowing) run() {
 // compare evaluates one decision again with one bundle put in.
 func (w *shadowing) compare(c decidedCase, b ledger.Bundle) {
 	key := shadowKey{c.tenant.name, b.Digest}
-	if c.inForce.active[b.Name].Digest == b.Digest {
-		return // it has come into force meanwhile
-	}
 	after, err := w.evaluate(c, b, key)
 	if err == nil {
 		finding := findingOf(c.decision, &after)

@@ -69,10 +69,12 @@ func (s *State) Apply(e *store.Event) {
 		s.Settings.Digest, s.Settings.Scope = e.Digest, e.Scope
 	case store.Activated:
 		s.Bundles[e.Subject] = s.bundle(e)
+		s.endShadow(e.Subject)
 	case store.Deactivated:
 		delete(s.Bundles, e.Subject)
 	case store.Shadowed:
 		s.Shadows[e.Subject] = s.bundle(e)
+		s.endShadow(e.Subject)
 	case store.Unshadowed:
 		delete(s.Shadows, e.Subject)
 	case store.Pushed:
@@ -93,6 +95,13 @@ func (s *State) Apply(e *store.Event) {
 
 func (s *State) bundle(e *store.Event) Bundle {
 	return Bundle{Name: e.Subject, Digest: e.Digest, Signer: e.Signer, Scope: e.Scope, Author: s.Pushed[e.Digest].Author, Index: e.Index, Time: e.Time}
+}
+
+// endShadow takes a bundle out of those beside that is in force itself: there is nothing left to compare.
+func (s *State) endShadow(name string) {
+	if s.Shadows[name].Digest == s.Bundles[name].Digest {
+		delete(s.Shadows, name)
+	}
 }
 
 func (m *Mark) move(e *store.Event) {

@@ -131,6 +131,9 @@ func TestFoldBundles(t *testing.T) {
 		"another version":                  {[]store.Event{of(store.Activated, "A", "eve"), of(store.Activated, "B", "eve")}, bundles{"gdpr": bundle("B", "eve", "", 1)}, bundles{}, bundles{}},
 		"deactivated":                      {[]store.Event{of(store.Activated, "A", "eve"), of(store.Deactivated, "A", "eve")}, bundles{}, bundles{}, bundles{}},
 		"shadowed beside the one in force": {[]store.Event{of(store.Activated, "A", "eve"), of(store.Shadowed, "B", "eve")}, bundles{"gdpr": bundle("A", "eve", "", 0)}, bundles{"gdpr": bundle("B", "eve", "", 1)}, bundles{}},
+		"shadowed, and in force since":     {[]store.Event{of(store.Shadowed, "B", "eve"), of(store.Activated, "B", "eve")}, bundles{"gdpr": bundle("B", "eve", "", 1)}, bundles{}, bundles{}},
+		"another in force than shadowed":   {[]store.Event{of(store.Shadowed, "B", "eve"), of(store.Activated, "A", "eve")}, bundles{"gdpr": bundle("A", "eve", "", 1)}, bundles{"gdpr": bundle("B", "eve", "", 0)}, bundles{}},
+		"in force when it is shadowed":     {[]store.Event{of(store.Activated, "B", "eve"), of(store.Shadowed, "B", "eve")}, bundles{"gdpr": bundle("B", "eve", "", 0)}, bundles{}, bundles{}},
 		"no longer shadowed":               {[]store.Event{of(store.Shadowed, "B", "eve"), of(store.Unshadowed, "B", "eve")}, bundles{}, bundles{}, bundles{}},
 	} {
 		for i := range test.events {
