@@ -38,7 +38,7 @@ func maxEntry(name string) (int64, bool) {
 		return MaxJWSBytes, true
 	case entryReceipt:
 		return tlog.MaxProofBytes, true
-	case entryEarlier:
+	case entryEarlier, entryFirst:
 		return MaxEarlierBytes, true
 	case entrySnapshot, entryAttestations, entryDisclosures:
 		return maxListBytes, true

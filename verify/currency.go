@@ -173,6 +173,9 @@ func (c *currency) last() {
 	if w.unreadable != nil {
 		return
 	}
+	if w.disorder != nil {
+		c.fault(w.disorder.Pointer, w.disorder.Reason, w.disorder.Want, w.disorder.Got)
+	}
 	const reason = "the log holds a later entry of this kind below base, or this one is none"
 	equal(&c.findings, "/snapshot/index", reason, w.snapshot.Index, c.d.Snapshot.Index)
 	equal(&c.findings, "/snapshot/revision", "not how often the log changed it below base", w.snapshot.Revision, c.d.Snapshot.Revision)

@@ -24,7 +24,8 @@ import (
 //	document.json              canonical
 //	statement.jws              compact JWS
 //	receipt.txt                tlog-proof@v1 of the statement; absent where there is no log
-//	earlier.txt                an [Earlier]; absent where nobody cosigned
+//	earlier.txt                an [Earlier], from before the decision; absent where nobody cosigned
+//	first.txt                  an [Earlier], the first cosigned one that holds the decision; absent where that is the receipt's checkpoint
 //	erasure.jws                compact JWS of the entry by which content was erased; absent where none was
 //	snapshot.tsv               service TAB contract digest LF, sorted
 //	attestations.json          canonical
@@ -35,12 +36,13 @@ import (
 //	entries/<index>.jws        in order of index: what put the rest in force, and what came of the decision
 //	entries/<index>.receipt    tlog-proof@v1 of that entry
 //
-// Where the document was erased too, there is no more of it than statement, receipt, earlier checkpoint and erasure.
+// Where the document was erased too, there is no more of it than statement, receipt, earlier and first checkpoint, and erasure.
 type Evidence struct {
 	Document     []byte // canonical bytes, as stored; nil where it was erased
 	Statement    []byte // compact JWS
 	Receipt      []byte // tlog-proof@v1 of the statement, nil for none
-	Earlier      []byte // text of an [Earlier], nil for none
+	Earlier      []byte // text of an [Earlier] without the decision, nil for none
+	First        []byte // text of the first [Earlier] that holds the decision, nil for none, or where it is the checkpoint of Receipt
 	Erasure      []byte // compact JWS of an [ErasureRecord], nil where nothing was erased
 	Snapshot     map[string]string
 	Contracts    map[string][]byte // canonical bytes by digest
@@ -58,12 +60,13 @@ type AttestationRecord struct {
 	Level    contracts.Attestation `json:"level"`
 }
 
-// Names of the entries of the archive, in their order. All but receipt, earlier checkpoint and erasure are there wherever the document is.
+// Names of the entries of the archive, in their order. All but receipt, earlier and first checkpoint, and erasure are there wherever the document is.
 const (
 	entryDocument     = "document.json"
 	entryStatement    = "statement.jws"
 	entryReceipt      = "receipt.txt"
 	entryEarlier      = "earlier.txt"
+	entryFirst        = "first.txt"
 	entryErasure      = "erasure.jws"
 	entrySnapshot     = "snapshot.tsv"
 	entryAttestations = "attestations.json"
@@ -145,7 +148,7 @@ func (ev *Evidence) entries() ([]entry, error) {
 		return nil, err
 	}
 	var entries []entry
-	for _, e := range []entry{{entryDocument, ev.Document}, {entryStatement, ev.Statement}, {entryReceipt, ev.Receipt}, {entryEarlier, ev.Earlier}, {entryErasure, ev.Erasure}} {
+	for _, e := range []entry{{entryDocument, ev.Document}, {entryStatement, ev.Statement}, {entryReceipt, ev.Receipt}, {entryEarlier, ev.Earlier}, {entryFirst, ev.First}, {entryErasure, ev.Erasure}} {
 		if e.text != nil || e.name == entryStatement {
 			entries = append(entries, e)
 		}
@@ -210,6 +213,9 @@ func (ev *Evidence) parse(e entry) (err error) {
 		return nil
 	case entryEarlier:
 		ev.Earlier = e.text
+		return nil
+	case entryFirst:
+		ev.First = e.text
 		return nil
 	case entryErasure:
 		ev.Erasure = e.text

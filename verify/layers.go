@@ -86,12 +86,12 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	}
 	if ev.Document == nil {
 		document, rest := withoutDocument(ctx, ev, s, unsigned == nil, at, trust, o)
-		return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, nil, at, policy)}, rest...)
+		return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, s, at, policy)}, rest...)
 	}
 	d, decoding := DecodeDocument(ev.Document)
 	if decoding != nil {
 		reason := "the document could not be read"
-		return append([]Verdict{signature, Judge(LayerDocument, decoding), receipt, judgeWitnesses(ev, nil, at, policy)},
+		return append([]Verdict{signature, Judge(LayerDocument, decoding), receipt, judgeWitnesses(ev, s, at, policy)},
 			Verdict{Layer: LayerCurrency, Status: Skipped, Reason: reason}, Verdict{Layer: LayerArgmax, Status: Skipped, Reason: reason}, Verdict{Layer: LayerOutcome, Status: Skipped, Reason: reason})
 	}
 	document := judgeDocument(ev, d, s, unsigned == nil, trust)
@@ -99,7 +99,7 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	if err := w.erased(); err != nil && document.Status == Pass {
 		document = Judge(LayerDocument, err)
 	}
-	return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, d, at, policy), Argmax(d)}, logged...)
+	return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, s, at, policy), Argmax(d)}, logged...)
 }
 
 // judgeLog runs the layers currency and outcome, which read what else the log says.
@@ -180,7 +180,7 @@ func Arrange(verdicts []Verdict) []Verdict {
 
 // Exit codes of a verification (spec/proof.md, "What a verifier checks").
 const (
-	ExitVerified = 0 // every layer but witnesses and outcome passed, and those did not fail
+	ExitVerified = 0 // every layer but witnesses and outcome passed; of those none failed, and where a policy asks for witnesses they passed too
 	ExitFailed   = 1 // a layer failed
 	ExitUntold   = 4 // a layer was skipped or inconclusive, or did not run
 )
@@ -191,10 +191,10 @@ func ExitCode(verdicts []Verdict) int {
 	for _, layer := range layers {
 		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Layer == layer })
 		optional := layer == LayerWitnesses || layer == LayerOutcome || layer == LayerEvidence
-		if i < 0 || verdicts[i].Status != Pass {
-			if !optional {
-				code = ExitUntold
-			}
+		// Witnesses are skipped where nobody asks for them. Where a policy does, the layer is inconclusive instead.
+		asked := layer == LayerWitnesses && i >= 0 && verdicts[i].Status != Skipped
+		if (i < 0 || verdicts[i].Status != Pass) && (!optional || asked) {
+			code = ExitUntold
 		}
 	}
 	if slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Status == Fail }) {

@@ -17,7 +17,7 @@ type LoggedEntry struct {
 	Receipt []byte // tlog-proof@v1
 }
 
-// Earlier is a checkpoint from before the decision was in the log, with the proof that the receipt's checkpoint extends it. Cosigned, it says that the decision came later than that (spec/proof.md, "The log").
+// Earlier is a checkpoint of the decision's log, earlier than the receipt's, with the proof that the receipt's extends it. Evidence has two at most: the last that was cosigned before the decision was in the log, and the first that was cosigned with it. Their times bracket the decision's (spec/proof.md, "The log").
 //
 //	caio.earlier/v1
 //	<base64 of a hash of the consistency proof>, as many as there are

@@ -52,14 +52,14 @@ func FuzzParseEarlier(f *testing.F) {
 // Entries come back as they were written, and other orders and names don't.
 func TestEntriesInEvidence(t *testing.T) {
 	p := example(t)
-	p.evidence.Receipt, p.evidence.Earlier = []byte("receipt"), []byte("earlier")
+	p.evidence.Receipt, p.evidence.Earlier, p.evidence.First = []byte("receipt"), []byte("earlier"), []byte("first")
 	p.evidence.Entries = []verify.LoggedEntry{{Index: 2, JWS: []byte("a"), Receipt: []byte("b")}, {Index: 10, JWS: []byte("c"), Receipt: []byte{}}}
 	var file bytes.Buffer
 	if err := verify.WriteEvidence(&file, p.evidence); err != nil {
 		t.Fatal(err)
 	}
 	back := must(verify.ReadEvidence(file.Bytes()))(t)
-	if len(back.Entries) != 2 || back.Entries[1].Index != 10 || string(back.Entries[0].Receipt) != "b" || string(back.Receipt) != "receipt" || string(back.Earlier) != "earlier" {
+	if len(back.Entries) != 2 || back.Entries[1].Index != 10 || string(back.Entries[0].Receipt) != "b" || string(back.Receipt) != "receipt" || string(back.Earlier) != "earlier" || string(back.First) != "first" {
 		t.Errorf("%+v", back.Entries)
 	}
 	for name, entries := range map[string][]verify.LoggedEntry{

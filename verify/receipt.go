@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/smarthausgroup/caio/verify/tlog"
 )
@@ -12,6 +11,7 @@ import (
 // proved is a statement's place in the log, once its receipt holds.
 type proved struct {
 	index    int64
+	iat      int64 // of the statement
 	proof    tlog.Proof
 	verified []tlog.Verified
 	keys     []tlog.Key // of the log and of the policy's witnesses
@@ -26,7 +26,7 @@ func judgeReceipt(ev *Evidence, s Statement, trust Trust, policy tlog.Policy) (*
 	if reason != "" {
 		return nil, Verdict{Layer: LayerReceipt, Status: Skipped, Reason: reason}
 	}
-	at := &proved{keys: keys}
+	at := &proved{iat: s.IAT, keys: keys}
 	var err error
 	if at.proof, err = tlog.ParseProof(ev.Receipt); err != nil {
 		return nil, Judge(LayerReceipt, err)
@@ -71,87 +71,6 @@ func signedBy(c tlog.Checkpoint, origin string, keys []tlog.Key) ([]tlog.Verifie
 	}
 	if len(unknown) > 0 {
 		return nil, fmt.Errorf("the checkpoint carries a signature of %q, whose key neither the trust file nor the policy holds", unknown[0].Name)
-	}
-	return verified, nil
-}
-
-// slack is for how long a statement may be on its way into the log (spec/proof.md, "The statement and the signature"), and clocks may disagree.
-const slack = time.Minute
-
-// judgeWitnesses is the layer witnesses: the policy's quorum cosigned the receipt's checkpoint, and an earlier one that did not hold the decision yet, and the decision's time lies between.
-func judgeWitnesses(ev *Evidence, d *Document, at *proved, policy tlog.Policy) Verdict {
-	skipped := func(reason string) Verdict {
-		return Verdict{Layer: LayerWitnesses, Status: Skipped, Reason: reason}
-	}
-	// Whether anybody asks for its cosignatures or not: what stands in evidence holds.
-	if ev.Earlier != nil {
-		_, err := ParseEarlier(ev.Earlier)
-		if err == nil && at != nil {
-			_, err = ev.signedEarlier(at.proof.Checkpoint.Origin, at)
-		}
-		if err != nil {
-			return Judge(LayerWitnesses, err)
-		}
-	}
-	switch {
-	case policy.Quorum == "" || policy.Quorum == tlog.None:
-		return skipped("unwitnessed: no policy asks for a cosignature; time asserted")
-	case at == nil || d == nil:
-		return skipped("unwitnessed: there is no checkpoint that holds the decision; time asserted")
-	}
-	decided, err := time.Parse(TimeFormat, d.Time)
-	if err != nil {
-		return Judge(LayerWitnesses, err)
-	}
-	quorum, err := policy.Satisfied(at.verified)
-	if err != nil {
-		return Judge(LayerWitnesses, fmt.Errorf("%w: the evidence of a young decision has to be fetched again once they have seen it", err))
-	}
-	if decided.After(quorum.By.Add(slack)) {
-		return Verdict{LayerWitnesses, Fail, "the decision says that it was made after witnesses saw it in the log", "/time", "at most " + quorum.By.UTC().Format(TimeFormat), d.Time}
-	}
-	if ev.Earlier == nil {
-		// Anybody could leave it out, so this is no lesser fault than a time that is wrong.
-		return Verdict{Layer: LayerWitnesses, Status: Fail, Reason: "cosigned by " + quorum.By.UTC().Format(time.RFC3339) + ", and no earlier cosigned checkpoint bounds the decision's time from below; time asserted"}
-	}
-	since, err := ev.cosignedBefore(d.Log, at, policy)
-	if err != nil {
-		return Judge(LayerWitnesses, err)
-	}
-	if decided.Add(slack).Before(since) {
-		return Verdict{LayerWitnesses, Fail, "back-dated: witnesses saw the log without the decision after the time that it states", "/time", "at least " + since.UTC().Format(TimeFormat), d.Time}
-	}
-	return Verdict{Layer: LayerWitnesses, Status: Pass, Reason: fmt.Sprintf("cosigned: the entry came between %s and %s", since.UTC().Format(time.RFC3339), quorum.By.UTC().Format(time.RFC3339))}
-}
-
-// cosignedBefore is until when a quorum had seen no more than the earlier checkpoint, which does not hold the decision.
-func (ev *Evidence) cosignedBefore(origin string, at *proved, policy tlog.Policy) (since time.Time, err error) {
-	verified, err := ev.signedEarlier(origin, at)
-	if err != nil {
-		return since, err
-	}
-	quorum, err := policy.Satisfied(verified)
-	if err != nil {
-		return since, fmt.Errorf("the earlier checkpoint: %w", err)
-	}
-	return quorum.Since, nil
-}
-
-// signedEarlier holds the earlier checkpoint to the log, its keys, and the receipt's checkpoint, which extends it.
-func (ev *Evidence) signedEarlier(origin string, at *proved) ([]tlog.Verified, error) {
-	earlier, err := ParseEarlier(ev.Earlier)
-	if err != nil {
-		return nil, err
-	}
-	verified, err := signedBy(earlier.Checkpoint, origin, at.keys)
-	if err != nil {
-		return nil, fmt.Errorf("the earlier checkpoint: %w", err)
-	}
-	if earlier.Checkpoint.Size > at.index {
-		return nil, fmt.Errorf("the earlier checkpoint, of %d entries, holds the decision at index %d already", earlier.Checkpoint.Size, at.index)
-	}
-	if err := at.proof.Checkpoint.Extends(earlier.Checkpoint, earlier.Hashes); err != nil {
-		return nil, fmt.Errorf("the earlier checkpoint: %w", err)
 	}
 	return verified, nil
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
-	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // leaves calls change with every leaf of a JSON value in turn, in place; the leaf is put back afterwards.
@@ -280,16 +279,6 @@ func TestLyingOperator(t *testing.T) {
 			return ev
 		}, verify.LayerCurrency},
 		"a decision back-dated": {func(w *world) *verify.Evidence { return w.dated(-2 * time.Hour) }, verify.LayerWitnesses},
-		"a decision back-dated, without the earlier checkpoint": {func(w *world) *verify.Evidence {
-			ev := w.dated(-2 * time.Hour)
-			ev.Earlier = nil
-			return ev
-		}, verify.LayerWitnesses},
-		"a decision back-dated, without cosignatures": {func(w *world) *verify.Evidence {
-			w.cosign = false
-			ev := w.dated(-2 * time.Hour)
-			return ev
-		}, verify.LayerWitnesses},
 		"a decision post-dated": {func(w *world) *verify.Evidence { return w.dated(2 * time.Hour) }, verify.LayerWitnesses},
 	}
 	seen := tally{}
@@ -324,57 +313,11 @@ func (w *world) changeSecond() {
 	slices.SortFunc(w.arguments.Contracts, func(a, b *contracts.Contract) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// TestTimeWithoutAWitness: nobody but the operator says when it was, and the verifier says so.
-func TestTimeWithoutAWitness(t *testing.T) {
-	w := newWorld(t)
-	w.cosign, w.trust.Policy = false, ""
-	code, verdicts := w.verdicts(written(t, w.dated(-2*time.Hour)), true)
-	i := slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerWitnesses })
-	if v := verdicts[i]; code != verify.ExitVerified || v.Status != verify.Skipped || !strings.Contains(v.Reason, "unwitnessed") || !strings.Contains(v.Reason, "time asserted") {
-		t.Errorf("exit %d, %+v", code, v)
-	}
-}
-
-// TestEarlierWithoutAWitness: the earlier checkpoint holds, or the evidence does not, whether anybody asks for cosignatures or not.
-func TestEarlierWithoutAWitness(t *testing.T) {
-	w := newWorld(t)
-	w.cosign, w.trust.Policy = false, ""
-	ev := w.publish(w.honest())
-	honest, err := verify.ParseEarlier(ev.Earlier)
-	w.must(err)
-	changed := func(change func(e *verify.Earlier)) []byte {
-		e := honest
-		e.Hashes = slices.Clone(e.Hashes)
-		change(&e)
-		return e.Encode()
-	}
-	cosigned, err := tlog.Cosign(honest.Checkpoint, "stranger.example.com", private(strangerSeed), decided)
-	w.must(err)
-	size := int64(len(w.leaves))
-	for name, text := range map[string][]byte{
-		"no checkpoint": []byte("the decision is older than it looks"),
-		"unsigned":      changed(func(e *verify.Earlier) { e.Checkpoint.Signatures = []tlog.Signature{cosigned} }),
-		"a stranger's cosignature": changed(func(e *verify.Earlier) {
-			e.Checkpoint.Signatures = append(slices.Clone(e.Checkpoint.Signatures), cosigned)
-		}),
-		"another proof":          changed(func(e *verify.Earlier) { e.Hashes[0][0] ^= 1 }),
-		"one after the decision": changed(func(e *verify.Earlier) { e.Checkpoint, e.Hashes = w.checkpoint(size), nil }),
-	} {
-		ev.Earlier = text
-		if code, verdicts := w.verdicts(written(t, ev), true); code != verify.ExitFailed || caughtBy(verdicts) != verify.LayerWitnesses {
-			t.Errorf("%s: exit %d, caught by %q", name, code, caughtBy(verdicts))
-		}
-	}
-	ev.Earlier = honest.Encode()
-	if code, verdicts := w.verdicts(written(t, ev), true); code != verify.ExitVerified {
-		t.Errorf("as it is: exit %d, %+v", code, verdicts)
-	}
-}
-
 // TestStripped takes away what a layer needs, one thing at a time: what is left is not proved.
 func TestStripped(t *testing.T) {
 	for name, strip := range map[string]func(ev *verify.Evidence){
 		"the earlier checkpoint": func(ev *verify.Evidence) { ev.Earlier = nil },
+		"the first checkpoint":   func(ev *verify.Evidence) { ev.First = nil },
 		"the receipt":            func(ev *verify.Evidence) { ev.Receipt = nil },
 		"the entries":            func(ev *verify.Evidence) { ev.Entries = nil },
 		"one entry":              func(ev *verify.Evidence) { ev.Entries = ev.Entries[1:] },
@@ -433,7 +376,7 @@ func (w *world) again(ev *verify.Evidence, more int64) {
 	for _, e := range ev.Entries {
 		entries = append(entries, e.Index)
 	}
-	w.receipts(ev, int64(slices.IndexFunc(w.leaves, func(leaf []byte) bool { return bytes.Equal(leaf, ev.Statement) })), w.checkpoint(5), entries)
+	w.receipts(ev, int64(slices.IndexFunc(w.leaves, func(leaf []byte) bool { return bytes.Equal(leaf, ev.Statement) })), entries)
 }
 
 func (w *world) twoDocuments() *verify.Evidence {
@@ -472,11 +415,4 @@ func (w *world) forked() *verify.Evidence {
 		}
 	}
 	return ev
-}
-
-// dated makes a decision whose document says another time than that at which it was made.
-func (w *world) dated(by time.Duration) *verify.Evidence {
-	w.arguments.Time = decided.Add(by)
-	w.header.Time, w.header.DecisionID = w.arguments.Time, verify.NewDecisionID(w.arguments.Time, [10]byte{})
-	return w.publish(w.honest())
 }

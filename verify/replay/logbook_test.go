@@ -74,6 +74,7 @@ type logbook struct {
 	leaves [][]byte
 	hashes []sumdb.Hash
 	at     time.Time // of the witness's clock
+	now    time.Time // that entries besides decisions state
 	cosign bool
 }
 
@@ -111,7 +112,7 @@ func (l *logbook) sign(typ string, payload any) int64 {
 }
 
 func (l *logbook) head() verify.RecordHead {
-	return verify.RecordHead{V: 1, Tenant: "acme", Log: logOrigin, Base: int64(len(l.leaves)), IAT: decided.Unix()}
+	return verify.RecordHead{V: 1, Tenant: "acme", Log: logOrigin, Base: int64(len(l.leaves)), IAT: l.now.Unix()}
 }
 
 // checkpoint is signed by the log, and by the witness if there is one.
@@ -251,6 +252,9 @@ type world struct {
 	options   replay.Options
 	registry  map[string]string
 	attested  []verify.AttestationRecord
+	// earlier and first are the checkpoints that were cosigned last without the decision, and first with it.
+	earlier, first tlog.Checkpoint
+	lead           time.Duration // by which the earlier one was cosigned before the decision was made
 	// before are the same as they were earlier, for those who would rather have that.
 	before struct {
 		arguments replay.Arguments
@@ -295,7 +299,7 @@ func publicPEM(t testing.TB, seed byte) string {
 // newWorld puts settings, a bundle, contracts and an attestation in force, and then others in their place.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{logbook: &logbook{t: t, cosign: true}, registry: map[string]string{}, attested: []verify.AttestationRecord{}}
+	w := &world{lead: 30 * time.Second, logbook: &logbook{t: t, now: decided.AddDate(0, -1, 0), cosign: true}, registry: map[string]string{}, attested: []verify.AttestationRecord{}}
 	w.trust = verify.Trust{
 		Issuer: "caio.example.com", Logs: []verify.Log{{Origin: logOrigin, Key: vkey(t, logOrigin, tlog.Ed25519, logSeed).String()}}, Keys: verify.Keys{{Public: signerOf(t, issuerSeed).Public()}},
 		Approvers: verify.Keys{{Public: signerOf(t, approverSeed).Public()}}, Policy: "witness w " + vkey(t, witnessName, tlog.CosignatureV1, witnessSeed).String() + "\nquorum w\n",
@@ -326,6 +330,7 @@ func newWorld(t testing.TB) *world {
 	w.settings([]any{"eu"})
 	w.before.arguments.Bundles, w.before.header.Bundles = w.arguments.Bundles, w.header.Bundles
 	w.activate(bundleOf(t, policy), w.before.header.Bundles[0].Digest)
+	w.now = decided
 	return w
 }
 
@@ -397,11 +402,14 @@ func (w *world) decide(request string) *proof {
 	return &proof{ev, verify.NewDocument(header, w.arguments.Request, w.arguments.Principal, commitments, decision)}
 }
 
-// publish signs the document, and puts the statement, and an outcome, into the log.
+// late is when an outcome is reported, after the decision.
+const late = 20 * time.Minute
+
+// publish signs the document, and puts the statement, and later an outcome, into the log.
 func (w *world) publish(p *proof) *verify.Evidence {
 	w.t.Helper()
-	w.at = decided.Add(-30 * time.Second)
-	earlier := w.checkpoint(int64(len(w.leaves)))
+	w.at = decided.Add(-w.lead)
+	w.earlier = w.checkpoint(int64(len(w.leaves)))
 	var err error
 	p.evidence.Document, err = p.document.Canonical()
 	w.must(err)
@@ -409,26 +417,31 @@ func (w *world) publish(p *proof) *verify.Evidence {
 	w.must(err)
 	index := w.sign(verify.TypDecision, statement)
 	p.evidence.Statement = w.leaves[index]
+	w.at = decided.Add(5 * time.Second)
+	w.first = w.checkpoint(int64(len(w.leaves)))
 	entries := []int64{p.document.Snapshot.Index, p.document.Attestations.Index, p.document.Settings.Index}
 	for _, b := range p.document.Bundles {
 		entries = append(entries, b.Index)
 	}
 	if p.document.Outcome == verify.Routed {
+		w.at, w.now = w.at.Add(late), w.now.Add(late)
 		entries = append(entries, w.sign(verify.TypOutcome, verify.OutcomeRecord{
 			RecordHead: w.head(), Decision: p.document.DecisionID, Document: verify.Digest(p.evidence.Document), Service: p.document.Choice.Service, Status: "succeeded", LatencyMS: 20, Unmet: []string{}, Source: verify.SelfReported,
 		}))
 	}
-	w.at = decided.Add(5 * time.Second)
-	w.receipts(p.evidence, index, earlier, entries)
+	w.receipts(p.evidence, index, entries)
 	return p.evidence
 }
 
 // receipts adds what the log says.
-func (w *world) receipts(ev *verify.Evidence, index int64, earlier tlog.Checkpoint, entries []int64) {
+func (w *world) receipts(ev *verify.Evidence, index int64, entries []int64) {
 	w.t.Helper()
 	c := w.checkpoint(int64(len(w.leaves)))
 	ev.Receipt = w.proof(index, c)
-	ev.Earlier = verify.Earlier{Hashes: w.consistency(earlier.Size, c.Size), Checkpoint: earlier}.Encode()
+	ev.Earlier, ev.First = w.extended(w.earlier, c.Size), nil
+	if w.first.Size < c.Size {
+		ev.First = w.extended(w.first, c.Size)
+	}
 	slices.Sort(entries)
 	ev.Entries = nil
 	for _, index := range slices.Compact(entries) {
@@ -436,6 +449,12 @@ func (w *world) receipts(ev *verify.Evidence, index int64, earlier tlog.Checkpoi
 			ev.Entries = append(ev.Entries, verify.LoggedEntry{Index: index, JWS: w.leaves[index], Receipt: w.proof(index, c)})
 		}
 	}
+}
+
+// extended is a checkpoint, with the proof that the log of that size extends it.
+func (w *world) extended(c tlog.Checkpoint, size int64) []byte {
+	w.t.Helper()
+	return verify.Earlier{Hashes: w.consistency(c.Size, size), Checkpoint: c}.Encode()
 }
 
 func written(t testing.TB, ev *verify.Evidence) []byte {
