@@ -83,9 +83,9 @@ type ShadowFinding struct {
 	Kind    impact.Kind   `json:"kind" jsonschema:"enum=routed_to_denied,enum=denied_to_routed,enum=another_service,enum=other_constraints"`
 	InForce ShadowOutcome `json:"in_force"` // what was decided
 	Shadow  ShadowOutcome `json:"shadow"`   // what the others would have decided
-	// Constraints are the predicates and constraints that differ, in order of service.
+	// Constraints are the predicates and constraints that differ, in order of service. Each is there for one service at least, and for all of them as far as there is room.
 	Constraints []ShadowDifference `json:"constraints"`
-	// Omitted is how many more differ than are listed.
+	// Omitted is how many more differences there are than are listed.
 	Omitted int64 `json:"omitted,omitempty"`
 }
 
@@ -116,21 +116,39 @@ type shadowRecord struct {
 	ShadowFinding
 }
 
-// maxShadowDifferences bounds the size of a record.
-const maxShadowDifferences = 100
+// maxShadowDifferences bounds the size of a record, whose entry has at most [ledger.MaxLeaf] bytes.
+const maxShadowDifferences = 200
 
 // findingOf is empty, and of the kind Unchanged, where both come to the same.
 func findingOf(inForce, shadow *verify.Decision) ShadowFinding {
 	kind, differences := impact.Between(inForce, shadow)
 	f := ShadowFinding{Kind: kind, InForce: outcomeOf(inForce), Shadow: outcomeOf(shadow), Constraints: []ShadowDifference{}}
-	for _, d := range differences {
-		if len(f.Constraints) == maxShadowDifferences {
-			f.Omitted++
-			continue
+	listed := foremost(differences)
+	for i, d := range differences {
+		if listed[i] {
+			f.Constraints = append(f.Constraints, ShadowDifference{ID: d.ID, Service: d.Service, Stage: d.Stage, InForce: !d.Violated, Shadow: d.Violated})
 		}
-		f.Constraints = append(f.Constraints, ShadowDifference{ID: d.ID, Service: d.Service, Stage: d.Stage, InForce: !d.Violated, Shadow: d.Violated})
 	}
+	f.Omitted = int64(len(differences) - len(f.Constraints))
 	return f
+}
+
+// foremost are the places of the differences that a record lists: of each constraint and side the first, so that all are counted, and then what there is room for.
+func foremost(differences []impact.Difference) map[int]bool {
+	type side struct {
+		id       string
+		violated bool
+	}
+	listed, seen := map[int]bool{}, map[side]bool{}
+	for i, d := range differences {
+		if s := (side{d.ID, d.Violated}); !seen[s] && len(listed) < maxShadowDifferences {
+			listed[i], seen[s] = true, true
+		}
+	}
+	for i := 0; i < len(differences) && len(listed) < maxShadowDifferences; i++ {
+		listed[i] = true
+	}
+	return listed
 }
 
 func outcomeOf(d *verify.Decision) ShadowOutcome {
