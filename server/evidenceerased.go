@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/smarthausgroup/caio/verify"
-	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // isErased reports whether the error is that something was erased.
@@ -15,7 +14,7 @@ func isErased(err error) bool {
 	return errors.As(err, &p) && p.Status == http.StatusGone
 }
 
-// erasedEvidence is what is left of a decision whose document was erased: the statement, its receipt, and the entry that says so.
+// erasedEvidence is what is left of a decision whose document was erased: the statement, its receipt, what was cosigned around it, and the entry that says so.
 func (s *Server) erasedEvidence(ctx context.Context, t *tenant, p *past) (*verify.Evidence, error) {
 	ev := &verify.Evidence{Statement: p.statement}
 	e, found, err := s.whyGoneOf(ctx, t, p.row, p.statement, true)
@@ -23,7 +22,7 @@ func (s *Server) erasedEvidence(ctx context.Context, t *tenant, p *past) (*verif
 		return nil, errors.Join(err, notFound())
 	}
 	ev.Erasure = e.leaf
-	checkpoint, err := tlog.ParseCheckpoint(s.ledger.Checkpoint(t.name))
+	checkpoint, err := s.bracketed(ctx, t, p.row.Index, p.row.Index, ev)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,10 @@ func (s *Server) logged(ctx context.Context, t *tenant, p *past, ev *verify.Evid
 	if err != nil {
 		return err
 	}
-	checkpoint, earlier, err := s.bracketed(ctx, t, p.row.Index, slices.Max(append(indices, p.row.Index)))
+	checkpoint, err := s.bracketed(ctx, t, p.row.Index, slices.Max(append(indices, p.row.Index)), ev)
 	if err != nil {
 		return err
 	}
-	ev.Earlier = earlier
 	if ev.Receipt, err = s.proofAt(ctx, t, p.row.Index, checkpoint); err != nil {
 		return err
 	}

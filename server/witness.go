@@ -219,26 +219,39 @@ func (l *witnessedLog) Prove(ctx context.Context, from, to int64) ([]tlog.Hash, 
 	return l.ledger.Consistency(ctx, l.tenant, from, to)
 }
 
-// bracketed gives the checkpoint under which evidence of a decision is given, with the entries up to last: the first that was cosigned, or the latest of the log where none was so far; and the text of the last cosigned one from before the decision, nil for none. Their times say between when it was written.
-func (s *Server) bracketed(ctx context.Context, t *tenant, decision, last int64) (at tlog.Checkpoint, earlier []byte, err error) {
+// bracketed puts into evidence of a decision what was cosigned around it: the text of the last checkpoint from before the decision, and of the first that holds it, where that is not the one under which the evidence is given, and where there are any. Their times say between when it was written.
+// It returns the one under which it is given, with the entries up to last: the first that was cosigned, or the latest of the log where none was so far.
+func (s *Server) bracketed(ctx context.Context, t *tenant, decision, last int64, ev *verify.Evidence) (at tlog.Checkpoint, err error) {
 	at, err = tlog.ParseCheckpoint(s.ledger.Checkpoint(t.name))
 	archive := s.config.Witnesses.Archive
 	if err != nil || archive == nil {
-		return at, nil, err
+		return at, err
 	}
 	_, after, err := archive.Around(ctx, t.origin, last)
 	if err != nil {
-		return at, nil, err
+		return at, err
 	}
 	if after != nil {
 		at = *after
 	}
-	before, _, err := archive.Around(ctx, t.origin, decision)
-	if err != nil || before == nil {
-		return at, nil, err
+	before, first, err := archive.Around(ctx, t.origin, decision)
+	if err != nil {
+		return at, err
 	}
-	hashes, err := s.ledger.Consistency(ctx, t.name, before.Size, at.Size)
-	return at, verify.Earlier{Hashes: hashes, Checkpoint: *before}.Encode(), err
+	if ev.Earlier, err = s.extended(ctx, t, before, at); err != nil {
+		return at, err
+	}
+	ev.First, err = s.extended(ctx, t, first, at)
+	return at, err
+}
+
+// extended is a checkpoint with the proof that at extends it, as evidence holds it; nil where there is none, or none that is smaller.
+func (s *Server) extended(ctx context.Context, t *tenant, c *tlog.Checkpoint, at tlog.Checkpoint) ([]byte, error) {
+	if c == nil || c.Size >= at.Size {
+		return nil, nil
+	}
+	hashes, err := s.ledger.Consistency(ctx, t.name, c.Size, at.Size)
+	return verify.Earlier{Hashes: hashes, Checkpoint: *c}.Encode(), err
 }
 
 // cosigned is the latest checkpoint of a log that the witnesses' quorum cosigned; nil where there is none.

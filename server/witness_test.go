@@ -43,6 +43,7 @@ type witnesses struct {
 	t       *testing.T
 	list    []*bystander
 	archive *witness.Archive
+	ahead   atomic.Int64 // by how much their clocks are ahead, ns
 }
 
 func newWitnesses(t *testing.T) *witnesses {
@@ -55,7 +56,7 @@ func newWitnesses(t *testing.T) *witnesses {
 	for n := range byte(2) {
 		private := ed25519.NewKeyFromSeed([]byte(strings.Repeat(string('a'+rune(n)), ed25519.SeedSize)))
 		b := &bystander{}
-		b.Witness, err = witness.Open(context.Background(), witness.Config{Name: fmt.Sprintf("witness.example/w%d", n), Key: private, State: filepath.Join(t.TempDir(), "witness.db"), Clock: time.Now})
+		b.Witness, err = witness.Open(context.Background(), witness.Config{Name: fmt.Sprintf("witness.example/w%d", n), Key: private, State: filepath.Join(t.TempDir(), "witness.db"), Clock: func() time.Time { return time.Now().Add(time.Duration(ws.ahead.Load())) }})
 		must(t, err)
 		t.Cleanup(func() { must(t, b.Close()) })
 		b.http = httptest.NewServer(b)
@@ -116,12 +117,22 @@ func (ws *witnesses) cosigned(i *installation, token, origin string, index int64
 	return c
 }
 
-// witnessesLayer is what the layer says of the evidence of a decision, by the trust file that the server gives.
-func (i *installation) witnessesLayer(token, tenant string, a string) verify.Verdict {
+// evidenceOf is the evidence of a decision.
+func (i *installation) evidenceOf(token, decision string) *verify.Evidence {
 	i.t.Helper()
-	r := i.call("GET", "/v1/decisions/"+a+"/evidence", token, "")
-	ev, err := verify.ReadEvidence(r.body)
+	ev, err := verify.ReadEvidence(i.call("GET", "/v1/decisions/"+decision+"/evidence", token, "").body)
 	must(i.t, err)
+	return ev
+}
+
+// witnessesLayer is what the layer says of the evidence of a decision, by the trust file that the server gives.
+func (i *installation) witnessesLayer(token, tenant, decision string) verify.Verdict {
+	i.t.Helper()
+	return i.judged(tenant, i.evidenceOf(token, decision))
+}
+
+func (i *installation) judged(tenant string, ev *verify.Evidence) verify.Verdict {
+	i.t.Helper()
 	trust, err := i.server.Trust(context.Background(), tenant)
 	must(i.t, err)
 	for _, v := range verify.Check(context.Background(), ev, trust, verify.Options{}) {
@@ -186,11 +197,59 @@ func TestWitnessed(t *testing.T) {
 	late.Store(int64(-10 * time.Minute))
 	early := i.decide(token, embed)
 	ws.cosigned(i, token, origin, *early.Index)
-	if v := i.witnessesLayer(token, "default", early.DecisionID); v.Status != verify.Fail || v.Pointer != "/time" {
+	if v := i.witnessesLayer(token, "default", early.DecisionID); v.Status != verify.Fail || v.Pointer != "/iat" {
 		t.Errorf("%+v", v)
 	}
 	for _, want := range []string{`caio_witness_answers_total{result="cosigned",witness="witness.example/w1"}`, `caio_witness_answers_total{result="refused",witness="witness.example/w0"}`, `caio_witness_latest_cosignature_seconds{witness="witness.example/w0"}`} {
 		await(t, "there is "+want, func() bool { return strings.Contains(i.metricsText(), want) })
+	}
+}
+
+// TestBracketed: evidence shows what was cosigned around a decision, and nothing that came later widens it; while witnesses are away, and where they were, it is not told when a decision was made.
+func TestBracketed(t *testing.T) {
+	ws := newWitnesses(t)
+	i := start(t, ws.of)
+	token := i.token("default", auth.Operator)
+	first := i.register(token, contract("eu", "eu", ""))
+	origin, _ := i.trustedKeys("default")
+	ws.know(i, "default")
+	ws.cosigned(i, token, origin, *first.Index)
+	honest := i.decide(token, embed)
+	ws.cosigned(i, token, origin, *honest.Index)
+	if ev := i.evidenceOf(token, honest.DecisionID); ev.Earlier == nil || ev.First != nil || i.judged("default", ev).Status != verify.Pass {
+		t.Errorf("cosigned: %+v, first %q", i.judged("default", ev), ev.First)
+	}
+
+	for _, b := range ws.list {
+		b.away.Store(true)
+	}
+	young := i.decide(token, embed)
+	if v := i.witnessesLayer(token, "default", young.DecisionID); v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "fetch its evidence again") {
+		t.Errorf("not yet cosigned: %+v", v)
+	}
+	ws.ahead.Store(int64(10 * time.Minute)) // so long it took
+	for _, b := range ws.list {
+		b.away.Store(false)
+	}
+	ws.cosigned(i, token, origin, *young.Index)
+	if v := i.witnessesLayer(token, "default", young.DecisionID); v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "apart") {
+		t.Errorf("while witnesses were away: %+v", v)
+	}
+
+	r := i.call("POST", "/v1/decisions/"+honest.DecisionID+"/outcome", token, `{"status": "succeeded", "latency_ms": 20}`)
+	var outcome struct{ Index int64 }
+	r.into(t, &outcome)
+	if v := i.witnessesLayer(token, "default", honest.DecisionID); v.Status == verify.Fail {
+		t.Errorf("with an outcome that may not be cosigned yet: %+v", v)
+	}
+	ws.cosigned(i, token, origin, outcome.Index)
+	ev := i.evidenceOf(token, honest.DecisionID)
+	if v := i.judged("default", ev); v.Status != verify.Pass || ev.First == nil {
+		t.Errorf("with a late outcome: %+v", v)
+	}
+	ev.First = nil
+	if v := i.judged("default", ev); v.Status != verify.Inconclusive {
+		t.Errorf("with a late outcome, and without the first checkpoint: %+v", v)
 	}
 }
 
