@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,8 +18,9 @@ import (
 	"github.com/smarthausgroup/caio/verify"
 )
 
-// metrics are counts and durations. Their labels are routes, stages, codes and ids of constraints: sets that people of the installation wrote, and nothing that a caller sends.
+// metrics are counts and durations. Their labels are routes, stages, codes and ids of constraints: sets that people of the installation wrote, or bounded, and nothing that a caller sends.
 type metrics struct {
+	names        constraintNames
 	registry     *prometheus.Registry
 	requests     *prometheus.CounterVec
 	durations    *prometheus.HistogramVec
@@ -47,10 +50,10 @@ func newMetrics() *metrics {
 			[]string{"method", "route"}),
 		decisions:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decisions_total", Help: "Decisions by outcome, and by the stage at which the nearest candidates of a denial fell."}, []string{"outcome", "stage"}),
 		decisionTime:      prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_decision_duration_seconds", Help: "Time from the normalised request until its proof is stored.", Buckets: seconds}),
-		violations:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id."}, []string{"constraint"}),
+		violations:        prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_constraint_violations_total", Help: "Candidates that violated a constraint, by its id; those of tenants' own bundles beyond the first 500 are _other."}, []string{"constraint"}),
 		failures:          prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_decision_failures_total", Help: "Admitted requests that ended without a decision, by the code of the problem."}, []string{"code"}),
 		shadowEvaluations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_evaluations_total", Help: "Decisions that were evaluated again with a bundle that is not in force, by what came of it: same, diverged or failed."}, []string{"result"}),
-		shadowDivergences: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_divergences_total", Help: "Decisions in which a bundle that is not in force would have violated, or not violated, a constraint, by its id."}, []string{"constraint"}),
+		shadowDivergences: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_shadow_divergences_total", Help: "Decisions in which a bundle that is not in force would have violated, or not violated, a constraint, by its id; those of tenants' own bundles beyond the first 500 are _other."}, []string{"constraint"}),
 		shadowDropped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadow_dropped_total", Help: "Decisions that were not evaluated again, since too many others were waiting or the bundle is set aside."}),
 		shadowsAside:      prometheus.NewCounter(prometheus.CounterOpts{Name: "caio_shadows_set_aside_total", Help: "Bundles that are not evaluated beside those in force any more, since they took too long several times in a row."}),
 		unauthenticated:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_unauthenticated_total", Help: "Requests of callers who are not known, by reason."}, []string{"reason"}),
@@ -91,7 +94,7 @@ func (m *metrics) decided(d *verify.Decision, took time.Duration) {
 		}
 		for _, v := range fallen.Violations {
 			if v.Kind == contracts.KindRego {
-				m.violations.WithLabelValues(v.ID).Inc()
+				m.violations.WithLabelValues(m.names.label(v.ID)).Inc()
 			}
 		}
 	}
@@ -130,7 +133,53 @@ const (
 // diverged counts a divergence that was stored.
 func (m *metrics) diverged(f ShadowFinding) {
 	m.shadowEvaluations.WithLabelValues(shadowDiverged).Inc()
+	labels := map[string]bool{}
 	for id := range f.sides() {
-		m.shadowDivergences.WithLabelValues(id).Inc()
+		labels[m.names.label(id)] = true
 	}
+	for label := range labels {
+		m.shadowDivergences.WithLabelValues(label).Inc()
+	}
+}
+
+const (
+	// maxTenantsNames is how many constraints of tenants' own bundles are counted by name, from start to start; tenants push as many as they like.
+	maxTenantsNames = 500
+	// otherConstraints is the label of all further ones. No id of a constraint begins so.
+	otherConstraints = "_other"
+)
+
+// constraintNames are the constraints that are counted by name.
+type constraintNames struct {
+	mu         sync.Mutex
+	configured map[string]bool
+	tenants    map[string]bool
+}
+
+// configure names constraints of the configuration, of which there may be any number.
+func (n *constraintNames) configure(ids iter.Seq[string]) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.configured == nil {
+		n.configured = map[string]bool{}
+	}
+	for id := range ids {
+		n.configured[id] = true
+	}
+}
+
+// label is the constraint's id, or otherConstraints.
+func (n *constraintNames) label(id string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.configured[id] || n.tenants[id]:
+		return id
+	case len(n.tenants) >= maxTenantsNames:
+		return otherConstraints
+	case n.tenants == nil:
+		n.tenants = map[string]bool{}
+	}
+	n.tenants[id] = true
+	return id
 }

@@ -243,9 +243,11 @@ func (s *Server) checkConfigured() error {
 		return fmt.Errorf("server: the configured settings:\n%w", err)
 	}
 	for _, tenant := range append(tenants, "") {
-		if _, err := s.rulesOf(s.settingsOf(tenant)); err != nil {
+		r, err := s.rulesOf(s.settingsOf(tenant))
+		if err != nil {
 			return err
 		}
+		s.metrics.names.configure(maps.Keys(r.constraints))
 	}
 	return nil
 }
