@@ -86,8 +86,8 @@ func (r *ErasureRecord) told() string {
 func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool, at *proved, trust Trust, o Options) (document Verdict, rest []Verdict) {
 	reason := "the document is missing, and there is no statement of a trusted key to tell whether it was erased"
 	document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
+	var w *whole
 	if signed {
-		var w *whole
 		if at != nil && o.Log != nil {
 			w = readWhole(ctx, &Document{DecisionID: s.ID, Tenant: s.Tenant, Log: s.Log}, ev.Erasure, at, trust, o)
 		}
@@ -105,6 +105,9 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 	}
 	for _, layer := range []string{LayerCurrency, LayerArgmax, LayerOutcome} {
 		rest = append(rest, Verdict{Layer: layer, Status: Skipped, Reason: "the document was erased"})
+	}
+	if w.readable() && w.disorder != nil {
+		rest[0] = Judge(LayerCurrency, w.disorder)
 	}
 	return document, rest
 }

@@ -245,9 +245,15 @@ func TestTimesInTheLog(t *testing.T) {
 				}
 				code, verdicts := w.verdicts(written(t, ev), true)
 				v := of(t, verdicts, verify.LayerCurrency)
-				fault := v.Status == verify.Fail && v.Pointer == "/time" && code == verify.ExitFailed
+				fault := v.Status == verify.Fail && v.Pointer == "/iat" && code == verify.ExitFailed
 				if fault != (off > allowed) || !fault && code != verify.ExitVerified {
 					t.Errorf("%s by %v, before the decision %t: exit %d, %+v", typ, off, before, code, v)
+				}
+				w.now = decided.Add(time.Second)
+				erasure := w.sign(verify.TypErasure, verify.ErasureRecord{RecordHead: w.head(), Kind: verify.KindErased, Subject: strings.Repeat("0", 32), Documents: true})
+				erased := &verify.Evidence{Statement: ev.Statement, Receipt: ev.Receipt, Earlier: ev.Earlier, First: ev.First, Erasure: w.leaves[erasure]}
+				if _, verdicts := w.verdicts(written(t, erased), true); (of(t, verdicts, verify.LayerCurrency).Status == verify.Fail) != fault {
+					t.Errorf("%s by %v, before the decision %t, erased: %+v", typ, off, before, verdicts)
 				}
 			}
 		}
