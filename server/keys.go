@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -114,7 +116,13 @@ func keyChange(public []byte, retired bool) (*ledger.KeyChange, error) {
 
 // chain follows the keys of the tenant's log, as its entries say.
 func (s *Server) chain(ctx context.Context, t *tenant) (*verify.KeyChain, error) {
-	entries, err := s.ledger.EntriesOf(ctx, t.name, keyTypes...)
+	return s.chainOf(ctx, store.Log{Tenant: t.name, Origin: t.origin})
+}
+
+// chainOf does the same for any log, also one that was given up.
+func (s *Server) chainOf(ctx context.Context, log store.Log) (*verify.KeyChain, error) {
+	t := holder(log)
+	entries, err := s.ledger.EntriesOf(ctx, log.Tenant, keyTypes...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +136,11 @@ func (s *Server) chain(ctx context.Context, t *tenant) (*verify.KeyChain, error)
 		return nil, t.misplaced(entries[len(entries)-1].Index, "the last word on a key", err)
 	}
 	return chain, nil
+}
+
+// holder is the tenant for whom the entries of a log were signed; one that was given up stands under another name in the store.
+func holder(log store.Log) *tenant {
+	return &tenant{name: cmp.Or(log.Was, log.Tenant), origin: log.Origin}
 }
 
 // sound refuses to sign with a key that the root's revocations leave no word at the index.

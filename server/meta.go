@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
@@ -137,36 +136,6 @@ func (s *Server) publicKeys(ctx context.Context) (verify.Keys, error) {
 		keys = append(keys, verify.Key{Public: public, Intervals: intervals[row.KID]})
 	}
 	return keys, nil
-}
-
-// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, one tenant's log with the key of its checkpoints, the keys, and what the offline root has revoked.
-func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error) {
-	log, err := s.ledger.Reader.Log(ctx, tenant)
-	if err != nil {
-		return verify.Trust{}, err
-	}
-	keys, err := s.publicKeys(ctx)
-	if err != nil {
-		return verify.Trust{}, err
-	}
-	keys, revocations, err := s.believed(ctx, log, keys)
-	return verify.Trust{
-		Issuer: s.config.Issuer, Logs: []verify.Log{{Origin: log.Origin, Key: ledger.VKey(log.Origin, s.logKey())}},
-		Keys: keys, Root: s.config.Root, Revocations: revocations, Policy: s.config.Witnesses.policy(),
-	}, err
-}
-
-// getTrust is the trust file of the caller's tenant (spec/proof.md, "The statement and the signature").
-func (s *Server) getTrust(c *call) error {
-	trust, err := s.Trust(c.ctx(), c.who.Principal.Tenant)
-	if err != nil {
-		return err
-	}
-	text, err := trust.Encode()
-	if err != nil {
-		return err
-	}
-	return c.Blob(http.StatusOK, "application/json", text)
 }
 
 // apiKey finds an API key in the store, for the authenticator.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,9 +24,19 @@ type Recovery struct {
 	Why     string `json:"why"`
 }
 
-// Recover begins a tenant's log anew, under another origin, since the one that the store has can't be appended to: it is an older copy, another one than was published, or damaged (spec/proof.md, "The log"). The first entry commits to what is known of the lost log, and says why.
+// FormerLogKey is the key that signed the checkpoints of the logs before Config.LogSigner, where that is another one now. The zero value is for logs of which it is not.
+type FormerLogKey struct {
+	Public ed25519.PublicKey
+	// Unknown says that nobody has it. Then nothing that it signed can be checked here, and the new log names it to nobody.
+	Unknown bool
+}
+
+// ErrFormerKey says that a log can't be recovered before it is known which key signed it.
+var ErrFormerKey = errors.New("server: another key than this server's signed the checkpoints of the log. If that was not meant, put the key of before back; otherwise give its public half, as the first entry of the new log names it")
+
+// Recover begins a tenant's log anew, under another origin, since the one that the store has can't be appended to: it is an older copy, another one than was published, or damaged, or its checkpoints were signed by another key (spec/proof.md, "The log"). The first entry commits to what is known of the lost log, and says why.
 // What is in force according to the store's log is put in force again, by entries of the new one. The log that was given up stays in the store, and is served under its origin; decisions in it are found there alone. No server may be open over the store.
-func Recover(ctx context.Context, config Config, tenantName, actor, reason string) (Recovery, error) {
+func Recover(ctx context.Context, config Config, former FormerLogKey, tenantName, actor, reason string) (Recovery, error) {
 	config, err := config.filled()
 	if err != nil {
 		return Recovery{}, err
@@ -34,7 +45,12 @@ func Recover(ctx context.Context, config Config, tenantName, actor, reason strin
 	s.current.Store(&config)
 	s.signing = config.Signer
 	done := Recovery{Tenant: tenantName}
-	log, err := ledger.Recover(ctx, config.Store, s.ledgerOptions(), tenantName, func(lost ledger.Lost, origin string) ([]ledger.Entry, error) {
+	options := s.ledgerOptions()
+	options.Former = former.Public
+	log, err := ledger.Recover(ctx, config.Store, options, tenantName, func(lost ledger.Lost, origin string) ([]ledger.Entry, error) {
+		if lost.Key == nil && !former.Unknown {
+			return nil, ErrFormerKey
+		}
 		done.Lost, done.Kept, done.Why = lost.Origin, lost.Size, lost.Why.Error()
 		b := &beginning{
 			change: change{s: s, ctx: ctx, act: act{actor: actor, reason: reason, at: s.now()}},
@@ -57,9 +73,16 @@ func (b *beginning) entries(lost ledger.Lost) ([]ledger.Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: what was in force can't be taken from the store, since its entries don't hold: put a backup back, and recover from that: %w", err)
 	}
-	b.add(b.s.entry(b.new, verify.TypRecovery, verify.RecoveryRecord{
+	record := verify.RecoveryRecord{
 		RecordHead: b.new.head(0, b.act.at), Lost: lost.Origin, Checkpoint: string(lost.Checkpoint), Kept: lost.Size, Actor: b.act.actor, Reason: b.act.reason,
-	}))
+	}
+	if errors.Is(lost.Why, ledger.ErrOtherKey) {
+		record.Why = verify.LostKey
+	}
+	if lost.Key != nil {
+		record.Key = ledger.VKey(lost.Origin, lost.Key)
+	}
+	b.add(b.s.entry(b.new, verify.TypRecovery, record))
 	first, err := b.s.firstKey(b.new, b.act, b.s.signer())
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,11 @@ import (
 
 // recovered runs Recover over the store at the installation's path.
 func (i *installation) recovered(tenant string) (server.Recovery, error) {
+	return i.recoveredFrom(server.FormerLogKey{}, tenant)
+}
+
+// recoveredFrom does the same, where another key than the configuration's signed the log.
+func (i *installation) recoveredFrom(former server.FormerLogKey, tenant string) (server.Recovery, error) {
 	i.t.Helper()
 	opened, err := sqlite.Open(context.Background(), i.path)
 	must(i.t, err)
@@ -32,7 +39,7 @@ func (i *installation) recovered(tenant string) (server.Recovery, error) {
 	defer subjects.Close()
 	config := i.config
 	config.Store, config.Subjects = opened, subjects
-	return server.Recover(context.Background(), config, tenant, "ann@example.com", "the disk was lost")
+	return server.Recover(context.Background(), config, former, tenant, "ann@example.com", "the disk was lost")
 }
 
 // wholeLog reads the log of a tenant as it is served, each entry held to the trust file.
@@ -40,7 +47,11 @@ func (i *installation) wholeLog(tenant, origin string) (entries [][]byte, types 
 	i.t.Helper()
 	trust, err := i.server.Trust(context.Background(), tenant)
 	must(i.t, err)
-	key, err := tlog.ParseKey(ledger.VKey(origin, logKey.Public().(ed25519.PublicKey)))
+	at := slices.IndexFunc(trust.Logs, func(l verify.Log) bool { return l.Origin == origin })
+	if at < 0 {
+		i.t.Fatalf("the trust file names the logs %+v, and not %s", trust.Logs, origin)
+	}
+	key, err := tlog.ParseKey(trust.Logs[at].Key)
 	must(i.t, err)
 	_, err = tlog.CheckLog(context.Background(), served{i, i.token(tenant, auth.Operator), origin}, tlog.Options{Keys: []tlog.Key{key}, Leaf: func(index int64, entry []byte) error {
 		typ, err := trust.CheckEntry(origin, index, entry)
@@ -130,6 +141,105 @@ func TestRecover(t *testing.T) {
 	i.stop()
 	i = startAt(t, i.path, i, pinned)
 	i.decide(i.token("default", auth.Operator), embed)
+}
+
+// TestReplaceLogKey gives the checkpoints another key. The server refuses to go on with the logs of before; each goes on as a new one, which commits to the head as the key before signed it, and what was proved before is still proved, under the trust file of afterwards.
+func TestReplaceLogKey(t *testing.T) {
+	folder := t.TempDir()
+	pinned := func(i *installation) { i.config.CheckpointDir = folder }
+	another := func(seed byte) option {
+		return func(i *installation) {
+			pinned(i)
+			i.config.LogSigner = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+		}
+	}
+	i := start(t, pinned)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	i.register(i.token("beta", auth.Operator), contract("eu", "eu", ""))
+	decision := i.decide(token, embed)
+	evidence := i.call("GET", "/v1/decisions/"+decision.DecisionID+"/evidence", token, "").body
+	origin := i.origin("default")
+	head := i.call("GET", "/log/"+origin+"/checkpoint", token, "").body
+	trusted, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	for n, former := range []ed25519.PublicKey{logKey.Public().(ed25519.PublicKey), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{21}, ed25519.SeedSize)).Public().(ed25519.PublicKey)} {
+		i.stop()
+		next := another(byte(21 + n))
+		next(i)
+		if err := i.reopen(i.path); !errors.Is(err, ledger.ErrOtherKey) || !strings.Contains(err.Error(), "caio log recover --all --old-key") {
+			t.Fatal(err)
+		}
+		if _, err := i.recovered("default"); !errors.Is(err, server.ErrFormerKey) {
+			t.Fatalf("without the key of before: %v", err)
+		}
+		for _, tenant := range []string{"default", "beta"} {
+			done, err := i.recoveredFrom(server.FormerLogKey{Public: former}, tenant)
+			must(t, err)
+			if !strings.Contains(done.Why, "another key") {
+				t.Errorf("given up because of %s", done.Why)
+			}
+		}
+		i = startAt(t, i.path, i, next)
+		i.decide(i.token("default", auth.Operator), embed)
+	}
+	entries, _ := i.wholeLog("default", i.origin("default"))
+	var record verify.RecoveryRecord
+	_, err = verify.Verify(verify.TypRecovery, entries[0], verify.Keys{{Public: i.config.Signer.Public()}}, &record)
+	must(t, err)
+	if !strings.HasPrefix(record.Key, record.Lost+"+") || record.Lost == origin {
+		t.Errorf("the last log follows %+v", record)
+	}
+	now, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	if len(now.Logs) != 3 || !slices.ContainsFunc(now.Logs, func(l verify.Log) bool { return l.Origin == origin && l.Key == trusted.Logs[0].Key && l.Follows == "" }) {
+		t.Errorf("the trust file names the logs %+v", now.Logs)
+	}
+	if last, ok := now.Current(); !ok || last.Origin != i.origin("default") || last.Follows != record.Lost {
+		t.Errorf("the log in use is %+v", last)
+	}
+	if _, err := now.Encode(); err != nil {
+		t.Error(err)
+	}
+	for name, trust := range map[string]verify.Trust{"before": trusted, "now": now} {
+		_, verdicts := verify.CheckFile(context.Background(), evidence, trust, verify.Options{})
+		for _, v := range verdicts {
+			if v.Status == verify.Fail || v.Status != verify.Pass && slices.Contains([]string{verify.LayerSignature, verify.LayerDocument, verify.LayerReceipt}, v.Layer) {
+				t.Errorf("under the trust file of %s: %+v", name, v)
+			}
+		}
+	}
+	// The first log is served as it was, and appended to no more.
+	token = i.token("default", auth.Operator)
+	if r := i.call("GET", "/log/"+origin+"/checkpoint", token, ""); r.status != 200 || !bytes.Equal(r.body, head) {
+		t.Errorf("the first log is served under %q, and was under %q", r.body, head)
+	}
+	if r := i.call("GET", "/log/"+origin+"/checkpoint", i.token("beta", auth.Operator), ""); r.status != 404 {
+		t.Errorf("for another tenant: %d", r.status)
+	}
+}
+
+// TestReplaceLogKeyThatNobodyHas: the log is given up only where that is said, and then the new one names no key for it.
+func TestReplaceLogKeyThatNobodyHas(t *testing.T) {
+	i := start(t)
+	i.register(i.token("default", auth.Operator), contract("eu", "eu", ""))
+	origin := i.origin("default")
+	i.stop()
+	other := func(i *installation) {
+		i.config.LogSigner = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{21}, ed25519.SeedSize))
+	}
+	other(i)
+	if _, err := i.recoveredFrom(server.FormerLogKey{Public: rootKey.Public().(ed25519.PublicKey)}, "default"); err == nil || !strings.Contains(err.Error(), "did not sign its checkpoint either") {
+		t.Errorf("with a key that was never the log's: %v", err)
+	}
+	_, err := i.recoveredFrom(server.FormerLogKey{Unknown: true}, "default")
+	must(t, err)
+	i = startAt(t, i.path, i, other)
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	if !slices.ContainsFunc(trust.Logs, func(l verify.Log) bool { return l.Origin == origin && l.Key == "" }) {
+		t.Errorf("the trust file names the logs %+v", trust.Logs)
+	}
 }
 
 // TestErasedBeforeRecovery: a log that was given up says who was erased, also to a store of subjects of before the erasure.

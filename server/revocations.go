@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
-	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -96,30 +95,6 @@ func (s *Server) tenantOfLog(origin string) *tenant {
 		}
 	}
 	return nil
-}
-
-// believed takes off the keys of one log what the root has revoked of it, but for the intervals, which an auditor's own copy of the revocations cuts.
-func (s *Server) believed(ctx context.Context, log store.Log, keys verify.Keys) (verify.Keys, []verify.Revocation, error) {
-	t := &tenant{name: log.Tenant, origin: log.Origin}
-	chain, err := s.chain(ctx, t)
-	if err != nil {
-		return nil, nil, err
-	}
-	left, err := chain.Sound()
-	if err != nil {
-		return nil, nil, err
-	}
-	var list verify.Keys
-	for _, key := range keys {
-		delete(key.Intervals, t.origin)
-		if sound, ok := left.Find(key.ID()); ok {
-			key.Intervals[t.origin] = sound.Intervals[t.origin]
-		}
-		if len(key.Intervals) > 0 {
-			list = append(list, key)
-		}
-	}
-	return list, chain.Revocations(), nil
 }
 
 // checkRoot refuses a root that signs as well.

@@ -16,8 +16,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/smarthausgroup/caio/internal/ledger"
-	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
@@ -96,51 +94,6 @@ A folder that holds an earlier copy is brought up to date: the log must still ho
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
 	markRequired(cmd, "trust")
 	return cmd
-}
-
-func newLogRecover(o *options) *cobra.Command {
-	var reason, actor string
-	cmd := &cobra.Command{
-		Use:   "recover",
-		Short: "Begin a tenant's log anew, where the one in the store can't be appended to",
-		Long: `Begin a tenant's log anew, under another origin, where the one in the store can't be appended to: it is an older copy, or not the one that was
-published, and the right one is lost for good. The server must not be running.
-
-The first entry of the new log commits to the last known checkpoint of the lost one, and says why. What is in force according to the store is put in
-force again. The log before stays in the store and is served under its origin. Auditors need a new trust file, and should ask for the reason.`,
-		Example: "  caio log recover --config caio.yaml --tenant acme --reason 'disk lost on 3 May, restored from the night before'",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, faults, err := readConfig(o.config, os.Environ())
-			if err == nil && o.diagnose(cmd, faults) {
-				err = &exitError{code: exitUsage}
-			}
-			if err != nil {
-				return err
-			}
-			return o.recoverLog(cmd, c, actor, reason)
-		},
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` that stands in the log")
-	cmd.Flags().StringVar(&actor, "actor", "operator", "`NAME` of who does this, which stands in the log")
-	markRequired(cmd, "reason")
-	return cmd
-}
-
-func (o *options) recoverLog(cmd *cobra.Command, c config, actor, reason string) error {
-	setup, closing, err := o.opened(cmd, c)
-	if err != nil {
-		return err
-	}
-	done, err := server.Recover(cmd.Context(), setup, o.tenantOrDefault(), actor, reason)
-	if errors.Is(err, ledger.ErrSound) {
-		err = not("the log of tenant %q is as it was published: there is nothing to recover", o.tenantOrDefault())
-	}
-	if err = errors.Join(err, closing()); err != nil {
-		return err
-	}
-	return o.tell(cmd, done, "the log %s, of which the store has %s entries, was given up:\n  %s\nits successor is %s, and begins with %s entries; start the server, and give auditors a new trust file (caio trust export)",
-		done.Lost, grouped(done.Kept), done.Why, done.Origin, grouped(done.Entries))
 }
 
 // checkedLog is what `caio log verify` found.
@@ -316,7 +269,7 @@ func (c *entryChecks) flush() error {
 	return nil
 }
 
-// logSource is a log at an address or in a folder; "" is the log of the trust file on the server.
+// logSource is a log at an address or in a folder; "" is the log of the trust file on the server, the one in use where others were given up before it.
 func (o *options) logSource(where string, trust verify.Trust) (tlog.Source, error) {
 	switch {
 	case strings.HasPrefix(where, "http://"), strings.HasPrefix(where, "https://"):
@@ -326,8 +279,9 @@ func (o *options) logSource(where string, trust verify.Trust) (tlog.Source, erro
 			return nil, unable("%s is neither a folder with a log nor an address like https://HOST/log/ORIGIN", where)
 		}
 		return tlog.Folder(os.DirFS(where)), nil
-	case len(trust.Logs) == 1:
-		return o.httpSource(strings.TrimSuffix(o.server, "/")+"/log/"+trust.Logs[0].Origin, trust)
+	}
+	if current, ok := trust.Current(); ok {
+		return o.httpSource(strings.TrimSuffix(o.server, "/")+"/log/"+current.Origin, trust)
 	}
 	return nil, misused("the trust file has %d logs: say which, as %s/log/ORIGIN", len(trust.Logs), strings.TrimSuffix(o.server, "/"))
 }

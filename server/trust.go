@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
+)
+
+// Trust is what an auditor pins, as `caio trust export` writes it: the installation's name, one tenant's log and those that were given up before it, each with the key of its checkpoints, the keys that sign entries, and what the offline root has revoked.
+func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error) {
+	log, err := s.ledger.Reader.Log(ctx, tenant)
+	if err != nil {
+		return verify.Trust{}, err
+	}
+	trust := verify.Trust{Issuer: s.config.Issuer, Root: s.config.Root, Policy: s.config.Witnesses.policy()}
+	if trust.Keys, err = s.publicKeys(ctx); err != nil {
+		return trust, err
+	}
+	logs, err := s.logsBefore(ctx, log, trust.Keys)
+	if err != nil {
+		return trust, err
+	}
+	chain, err := s.chainOf(ctx, log)
+	if err == nil {
+		trust.Keys, err = believed(log.Origin, chain, trust.Keys)
+	}
+	if err != nil {
+		return trust, err
+	}
+	trust.Revocations = chain.Revocations()
+	for i, link := range logs {
+		trust.Logs = append(trust.Logs, verify.Log{Origin: link.Origin, Key: link.vkey(), Follows: link.follows})
+		if i > 0 {
+			if err := s.trustGivenUp(ctx, link.Log, &trust); err != nil {
+				return trust, err
+			}
+		}
+	}
+	return trust, nil
+}
+
+// trustGivenUp adds what a log says that was given up. It may be damaged: then none of its keys is believed, and that is told.
+func (s *Server) trustGivenUp(ctx context.Context, log store.Log, trust *verify.Trust) error {
+	chain, err := s.chainOf(ctx, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		s.config.Logger.Error("the keys of a log that was given up don't hold: trust files have none of them for it", "log", log.Origin, slog.Any("error", err))
+		chain = verify.NewKeyChain("", log.Origin, nil)
+	}
+	trust.Revocations = append(trust.Revocations, chain.Revocations()...)
+	trust.Keys, err = believed(log.Origin, chain, trust.Keys)
+	return err
+}
+
+// believed takes off the keys of one log what the root has revoked of it, but for the intervals, which an auditor's own copy of the revocations cuts.
+func believed(origin string, chain *verify.KeyChain, keys verify.Keys) (list verify.Keys, err error) {
+	left, err := chain.Sound()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		delete(key.Intervals, origin)
+		if sound, ok := left.Find(key.ID()); ok {
+			key.Intervals[origin] = sound.Intervals[origin]
+		}
+		if len(key.Intervals) > 0 {
+			list = append(list, key)
+		}
+	}
+	return list, nil
+}
+
+// link is one of the logs of a tenant, which follow one another.
+type link struct {
+	store.Log
+	key     ed25519.PublicKey // of its checkpoints; nil where nobody knows it
+	follows string            // origin of the one before, "" for the first, or where its entry does not hold
+}
+
+func (l link) vkey() string {
+	if l.key == nil {
+		return ""
+	}
+	return ledger.VKey(l.Origin, l.key)
+}
+
+// logsBefore are a log, and those that were given up one after the other until it was begun, the last one first. The first entry of each names the one before, and the key of its checkpoints.
+func (s *Server) logsBefore(ctx context.Context, log store.Log, keys verify.Keys) ([]link, error) {
+	links := []link{{Log: log, key: s.logKey()}}
+	for {
+		last := &links[len(links)-1]
+		r, err := s.recoveryOf(ctx, last.Log, keys)
+		if err != nil || r == nil {
+			return links, err
+		}
+		before, ok := s.ledger.Origin(r.Lost)
+		if !ok || before.Was != holder(log).name || slices.ContainsFunc(links, func(l link) bool { return l.Origin == r.Lost }) {
+			return links, nil
+		}
+		last.follows = r.Lost
+		links = append(links, link{Log: before, key: formerKey(r, last.key)})
+	}
+}
+
+// formerKey is the key of the log before, by the word of the one that follows it, whose own key it was in records of before these said it.
+func formerKey(r *verify.RecoveryRecord, next ed25519.PublicKey) ed25519.PublicKey {
+	if r.Key == "" && r.Why == "" {
+		return next
+	}
+	key, err := tlog.ParseKey(r.Key)
+	if err != nil || key.Name != r.Lost || key.Algorithm != tlog.Ed25519 {
+		return nil
+	}
+	return key.Public
+}
+
+// recoveryOf reads the first entry of a log, where that is the word on a log before; nil where it is none, or does not hold.
+func (s *Server) recoveryOf(ctx context.Context, log store.Log, keys verify.Keys) (*verify.RecoveryRecord, error) {
+	entries, err := s.ledger.Entries(ctx, log.Tenant, 0, 1)
+	if err != nil || len(entries) == 0 || entries[0].Type != verify.TypRecovery {
+		return nil, err
+	}
+	var r verify.RecoveryRecord
+	key, err := verify.Verify(verify.TypRecovery, entries[0].Leaf, keys, &r)
+	if err == nil {
+		err = holder(log).belongs(r.RecordHead, 1, key) // it stands before the entry that lets its key in
+	}
+	if err != nil {
+		s.config.Logger.Error("the word on the log before does not hold: trust files leave that one out", "log", log.Origin, slog.Any("error", err))
+		return nil, nil
+	}
+	return &r, nil
+}
+
+// getTrust is the trust file of the caller's tenant (spec/proof.md, "The statement and the signature").
+func (s *Server) getTrust(c *call) error {
+	trust, err := s.Trust(c.ctx(), c.who.Principal.Tenant)
+	if err != nil {
+		return err
+	}
+	text, err := trust.Encode()
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, "application/json", text)
+}
