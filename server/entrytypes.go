@@ -4,38 +4,49 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
 // entriesAtOnce is how many entries a start reads at once.
 const entriesAtOnce = 4096
 
-// holdTypes holds the type under which each entry of the tenant's log is listed to the one that the leaf itself states: an entry listed as something else, a hold say, would not be read where it counts.
-// It reads the whole log: about 5 s for each million entries.
+// holdTypes holds the type under which each entry of the tenant's log is listed to the one that the leaf itself states: an entry listed as something else, a hold say, would not be read where it counts. It reads the whole log.
 func (s *Server) holdTypes(ctx context.Context, t *tenant) error {
+	return s.eachEntry(ctx, t.name, func(e *store.Entry, typ string, err error) error {
+		if err != nil {
+			return t.misplaced(e.Index, "no signed entry", err)
+		}
+		if e.Type != typ {
+			return t.misplaced(e.Index, "an entry listed as "+e.Type+", which was signed as "+typ, nil)
+		}
+		return nil
+	})
+}
+
+// eachEntry reads a whole log, by the name under which the store keeps it: each entry with the type that its leaf states, or with why it states none. About 5 s for each million entries.
+func (s *Server) eachEntry(ctx context.Context, name string, take func(e *store.Entry, typ string, err error) error) error {
 	stated := map[string]string{} // by the header, of which there is one for each key and type
-	for from := int64(0); ; {
-		entries, err := s.ledger.Entries(ctx, t.name, from, entriesAtOnce)
+	for from := int64(0); ; from += entriesAtOnce {
+		entries, err := s.ledger.Entries(ctx, name, from, entriesAtOnce)
 		if err != nil {
 			return err
 		}
 		for i := range entries {
-			e := &entries[i]
-			header, _, _ := bytes.Cut(e.Leaf, []byte("."))
+			header, _, _ := bytes.Cut(entries[i].Leaf, []byte("."))
 			typ, known := stated[string(header)]
+			var unsigned error
 			if !known {
-				if typ, err = verify.TypOf(e.Leaf); err != nil {
-					return t.misplaced(e.Index, "no signed entry", err)
+				if typ, unsigned = verify.TypOf(entries[i].Leaf); unsigned == nil {
+					stated[string(header)] = typ
 				}
-				stated[string(header)] = typ
 			}
-			if e.Type != typ {
-				return t.misplaced(e.Index, "an entry listed as "+e.Type+", which was signed as "+typ, nil)
+			if err := take(&entries[i], typ, unsigned); err != nil {
+				return err
 			}
 		}
 		if len(entries) < entriesAtOnce {
 			return nil
 		}
-		from += entriesAtOnce
 	}
 }

@@ -109,8 +109,8 @@ func (s *Server) stateErasure(ctx context.Context, t *tenant, a act, id string, 
 	if err := s.unheld(ctx, t, id); err != nil {
 		return nil, err
 	}
-	of := store.Erasure{Tenant: t.name, Subject: id, Documents: documents}
-	count, err := s.ledger.Erasable(ctx, of)
+	of := t.everywhere(store.Erasure{Subject: id, Documents: documents})
+	count, err := s.erasable(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (s *Server) unheld(ctx context.Context, t *tenant, subject string) error {
 	for name, hold := range now.holds {
 		held := hold.Everything || slices.Contains(hold.Subjects, subject)
 		if !held {
-			subjects, err := s.ledger.Held(ctx, t.name, store.Holding{Subjects: hold.Subjects, Decisions: hold.Decisions})
+			subjects, err := s.heldSubjects(ctx, t, store.Holding{Subjects: hold.Subjects, Decisions: hold.Decisions})
 			if err != nil {
 				return err
 			}

@@ -105,7 +105,7 @@ func (s *Server) hold(ctx context.Context, t *tenant, a act, name string, reques
 		}
 		r.Subjects = []string{id}
 	case request.Decision != "":
-		if _, err := s.ledger.Decision(ctx, t.name, request.Decision); err != nil {
+		if err := s.isDecided(ctx, t, request.Decision); err != nil {
 			return nil, err
 		}
 		r.Decisions = []string{request.Decision}

@@ -110,17 +110,22 @@ func (t *tenant) readRecord(e *store.Entry, keys verify.Keys, record any, head *
 
 // eraseUnfinished does what the logs, or the store of subjects, say was erased and one of the two lacks: an end of the process between the entry and the destruction, or a backup of either that was restored. It comes before anything is served.
 func (s *Server) eraseUnfinished(ctx context.Context) error {
-	done, err := s.config.Subjects.Destroyed(ctx)
+	destroyed, err := s.config.Subjects.Destroyed(ctx)
 	if err != nil {
 		return err
 	}
-	before, err := s.erasedBefore(ctx)
-	if err != nil {
-		return err
-	}
-	done = append(done, before...)
 	var due []seal.Destroyed
+	before := map[string][]verify.ErasureRecord{} // by tenant
 	for _, t := range s.openTenants() {
+		if before[t.name], err = s.erasedBefore(ctx, t); err != nil {
+			return err
+		}
+		done := slices.Clone(destroyed)
+		for _, r := range before[t.name] {
+			if r.Kind == verify.KindErased {
+				done = append(done, seal.Destroyed{Tenant: t.name, Subject: r.Subject, Documents: r.Documents})
+			}
+		}
 		if err := s.eraseAgain(ctx, t, done); err != nil {
 			return err
 		}
@@ -133,55 +138,23 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 		return err
 	}
 	for _, t := range s.openTenants() {
-		if err := s.expireAgain(ctx, t); err != nil {
+		if err := s.expireAgain(ctx, t, before[t.name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// erasedBefore is what logs that were given up say was erased of their tenants' subjects. Such a log may be damaged: an entry of it that its keys did not sign is told of, and says nothing.
-func (s *Server) erasedBefore(ctx context.Context) (list []seal.Destroyed, err error) {
-	keys, err := s.publicKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	logs, err := s.ledger.Logs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, log := range logs {
-		if log.Was == "" {
-			continue
-		}
-		entries, err := s.ledger.EntriesOf(ctx, log.Tenant, verify.TypErasure)
-		if err != nil {
-			return nil, err
-		}
-		was := &tenant{name: log.Was, origin: log.Origin}
-		for i := range entries {
-			var r verify.ErasureRecord
-			if err := was.readRecord(&entries[i], keys, &r, &r.RecordHead); err != nil {
-				s.config.Logger.Error("an erasure in a log that was given up is not carried out again", "error", err)
-				continue
-			}
-			if r.Kind == verify.KindErased {
-				list = append(list, seal.Destroyed{Tenant: log.Was, Subject: r.Subject, Documents: r.Documents})
-			}
-		}
-	}
-	return list, nil
-}
-
-// eraseAgain states in the tenant's log what was erased and what this log, restored from before, does not know of, and erases the documents that came back with it.
+// eraseAgain states in the tenant's log what was erased and what this log, restored from before or begun anew, does not know of, and erases the documents that came back.
 func (s *Server) eraseAgain(ctx context.Context, t *tenant, done []seal.Destroyed) error {
 	for _, d := range done {
 		known, ok := t.keeping.Load().erased[d.Subject]
 		if d.Tenant != t.name || ok && (known.Documents || !d.Documents) {
 			continue
 		}
-		a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup", at: s.now()}
-		if _, err := s.eraseEntry(ctx, t, a, verify.ErasureRecord{Kind: verify.KindErased, Subject: d.Subject, Documents: d.Documents}, store.Erasure{Subject: d.Subject, Documents: d.Documents}); err != nil {
+		a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup, or this log begun anew", at: s.now()}
+		of := t.everywhere(store.Erasure{Subject: d.Subject, Documents: d.Documents})
+		if _, err := s.eraseEntry(ctx, t, a, verify.ErasureRecord{Kind: verify.KindErased, Subject: d.Subject, Documents: d.Documents}, of); err != nil {
 			return err
 		}
 	}
@@ -189,13 +162,13 @@ func (s *Server) eraseAgain(ctx context.Context, t *tenant, done []seal.Destroye
 }
 
 // eraseEntry makes an erasure durable: from then on what it is about can't be read in the store. The keys are destroyed after it. The caller holds s.changing, or nobody else changes anything yet.
-func (s *Server) eraseEntry(ctx context.Context, t *tenant, a act, r verify.ErasureRecord, of store.Erasure) (erasure, error) {
+func (s *Server) eraseEntry(ctx context.Context, t *tenant, a act, r verify.ErasureRecord, of []store.Erasure) (erasure, error) {
 	r.RecordHead, r.Actor, r.Reason = t.head(s.ledger.Size(t.name), a.at), a.actor, a.reason
 	entry, err := s.entry(t, verify.TypErasure, r)
 	if err != nil {
 		return erasure{}, err
 	}
-	entry.Erasure = &of
+	entry.Erasures = of
 	indices, err := s.ledger.Append(ctx, entry)
 	if err != nil {
 		return erasure{}, notStored(err)

@@ -70,14 +70,14 @@ type beginning struct {
 
 func (b *beginning) entries(lost ledger.Lost) ([]ledger.Entry, error) {
 	events, _, err := b.s.events(b.ctx, b.old)
+	if err == nil {
+		err = errors.Join(b.s.holdTypes(b.ctx, b.old), b.s.readKeeping(b.ctx, b.old))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("server: what was in force can't be taken from the store, since its entries don't hold: put a backup back, and recover from that: %w", err)
 	}
 	record := verify.RecoveryRecord{
-		RecordHead: b.new.head(0, b.act.at), Lost: lost.Origin, Checkpoint: string(lost.Checkpoint), Kept: lost.Size, Actor: b.act.actor, Reason: b.act.reason,
-	}
-	if errors.Is(lost.Why, ledger.ErrOtherKey) {
-		record.Why = verify.LostKey
+		RecordHead: b.new.head(0, b.act.at), Lost: lost.Origin, Checkpoint: string(lost.Checkpoint), Kept: lost.Size, Why: whyLost(lost.Why), Actor: b.act.actor, Reason: b.act.reason,
 	}
 	if lost.Key != nil {
 		record.Key = ledger.VKey(lost.Origin, lost.Key)
@@ -92,7 +92,18 @@ func (b *beginning) entries(lost ledger.Lost) ([]ledger.Entry, error) {
 	b.services(state, levelsOf(events))
 	b.bundles(state)
 	b.settings(state)
+	b.holds()
 	return b.change.entries, b.err
+}
+
+// whyLost is what the record says of why a log can't be appended to.
+func whyLost(err error) string {
+	for why, of := range map[string]error{verify.LostBehind: ledger.ErrBehind, verify.LostForked: ledger.ErrForked, verify.LostKey: ledger.ErrOtherKey} {
+		if errors.Is(err, of) {
+			return why
+		}
+	}
+	return verify.LostDamaged
 }
 
 // services puts contracts in force again, with what people recorded of them.

@@ -29,7 +29,7 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	if err != nil {
 		return nil, notStored(err)
 	}
-	t := &tenant{name: name, origin: log.Origin, turns: make(chan struct{}, max(1, s.config.Limits.Evaluations/2))}
+	t := &tenant{name: name, origin: log.Origin, former: s.ledger.GivenUp(name), turns: make(chan struct{}, max(1, s.config.Limits.Evaluations/2))}
 	now, err := s.restore(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)

@@ -123,8 +123,9 @@ func (s *Server) expire(ctx context.Context, t *tenant, class string, month int6
 	if err != nil {
 		return err
 	}
-	of := store.Erasure{Tenant: t.name, Retention: class, From: now.expiredUntil(class, documents), To: seal.MonthEnd(month), Keep: holding, Documents: documents}
-	rows, err := s.ledger.Erasable(ctx, of)
+	aged := store.Erasure{Retention: class, From: now.expiredUntil(class, documents), To: seal.MonthEnd(month), Keep: holding, Documents: documents}
+	of := t.everywhere(aged)
+	rows, err := s.erasable(ctx, of)
 	if err != nil {
 		return err
 	}
@@ -132,9 +133,8 @@ func (s *Server) expire(ctx context.Context, t *tenant, class string, month int6
 	if err != nil || rows == 0 && keys == 0 {
 		return err
 	}
-	all := of
-	all.Keep = store.Holding{}
-	left, err := s.ledger.Erasable(ctx, all)
+	aged.Keep = store.Holding{}
+	left, err := s.erasable(ctx, t.everywhere(aged))
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Server) keptSubjects(ctx context.Context, t *tenant, h store.Holding) (
 	if len(h.Subjects)+len(h.Decisions) == 0 {
 		return keep, nil
 	}
-	subjects, err := s.ledger.Held(ctx, t.name, h)
+	subjects, err := s.heldSubjects(ctx, t, h)
 	for _, id := range append(subjects, h.Subjects...) {
 		keep[id] = true
 	}
@@ -171,8 +171,8 @@ func (k *keeping) expiredUntil(class string, documents bool) (until time.Time) {
 	return until
 }
 
-// expireAgain destroys keys that entries say have expired, and that are there still, or again.
-func (s *Server) expireAgain(ctx context.Context, t *tenant) error {
+// expireAgain destroys keys that entries say have expired, and that are there still, or again: entries of the tenant's log, and those of before it.
+func (s *Server) expireAgain(ctx context.Context, t *tenant, before []verify.ErasureRecord) error {
 	now := t.keeping.Load()
 	holding, everything := now.holding()
 	if everything {
@@ -183,9 +183,15 @@ func (s *Server) expireAgain(ctx context.Context, t *tenant) error {
 		return err
 	}
 	for _, e := range now.expired {
+		before = append(before, e.ErasureRecord)
+	}
+	for _, e := range before {
+		if e.Kind != verify.KindExpired {
+			continue
+		}
 		month, err := time.Parse(monthForm, e.Through)
 		if err != nil {
-			return t.misplaced(e.index, "an erasure of no month", err)
+			return fmt.Errorf("server: an entry of the log %s says that %q expired, which is no month: %w", e.Log, e.Through, err)
 		}
 		if err := s.config.Subjects.Expire(ctx, t.name, e.Retention, seal.MonthOf(month), keep); err != nil {
 			return err

@@ -20,6 +20,7 @@ import (
 type tenant struct {
 	name   string
 	origin string
+	former []store.Log // that were given up before this one
 	now    atomic.Pointer[inForce]
 	// keeping is what was erased, and what is held.
 	keeping atomic.Pointer[keeping]

@@ -30,7 +30,7 @@ type Entry struct {
 	Key      *KeyChange
 	Blobs    []Blob
 	Answer   *Answer
-	Erasure  *store.Erasure // what becomes unreadable with this entry; Tenant is filled in
+	Erasures []store.Erasure // what becomes unreadable with this entry; each is of its tenant, or of a log of its that was given up
 
 	// Grant goes beside a granted or revoked event in the grantee's log, and keeps the owner's list; the owner stands in no log.
 	Grant *store.Grant

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/smarthausgroup/caio/internal/store"
 	reader "github.com/smarthausgroup/caio/verify/tlog"
@@ -60,6 +62,20 @@ func (l *Ledger) Origin(origin string) (log store.Log, ok bool) {
 		}
 	}
 	return store.Log{}, false
+}
+
+// GivenUp lists the logs that were the tenant's and were given up, in order of origin.
+func (l *Ledger) GivenUp(tenant string) []store.Log {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var list []store.Log
+	for _, log := range l.logs {
+		if tenant != "" && log.Was == tenant {
+			list = append(list, log)
+		}
+	}
+	slices.SortFunc(list, func(a, b store.Log) int { return strings.Compare(a.Origin, b.Origin) })
+	return list
 }
 
 // Proof is that an entry of the tenant's log is in it at index, under the latest checkpoint (C2SP tlog-proof). Errors: store.ErrNotFound for an index that the checkpoint doesn't cover, or that of the store.

@@ -26,6 +26,9 @@ func (l *Ledger) stage(ctx context.Context, calls []*call) *group {
 			err = l.holdKeys(g, c)
 		}
 		if err == nil {
+			err = l.checkErasures(c)
+		}
+		if err == nil {
 			err = l.openHeads(g, c)
 		}
 		if err != nil {
@@ -53,6 +56,19 @@ func (l *Ledger) checkAnswers(ctx context.Context, c *call) error {
 			return ErrKeyReused
 		default:
 			return &Repeated{First: first}
+		}
+	}
+	return nil
+}
+
+// checkErasures refuses what would erase in a log of somebody else.
+func (l *Ledger) checkErasures(c *call) error {
+	for i := range c.entries {
+		e := &c.entries[i]
+		for _, erasure := range e.Erasures {
+			if log, _ := l.log(erasure.Tenant); erasure.Tenant != e.Tenant && log.Was != e.Tenant {
+				return fmt.Errorf("%w: it erases of %q, and is an entry of %q", ErrInvalid, erasure.Tenant, e.Tenant)
+			}
 		}
 	}
 	return nil
@@ -163,11 +179,7 @@ func (g *group) addRows(e *Entry, index int64) {
 	} else if e.Grant != nil {
 		b.Revocations = append(b.Revocations, *e.Grant)
 	}
-	if e.Erasure != nil {
-		erasure := *e.Erasure
-		erasure.Tenant = e.Tenant
-		b.Erasures = append(b.Erasures, erasure)
-	}
+	b.Erasures = append(b.Erasures, e.Erasures...)
 	if a := e.Answer; a != nil {
 		b.Answers = append(b.Answers, store.Answer{Tenant: e.Tenant, Key: a.Key, Call: a.Call, Request: a.Request, Status: a.Status, Body: a.Body, Index: index})
 	}

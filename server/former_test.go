@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/server"
+	"github.com/smarthausgroup/caio/server/auth"
+)
+
+// damaged takes the tree of the tenant's log out of the stopped installation's store, so that it can't be appended to.
+func (i *installation) damaged() { i.edit("DELETE FROM tiles WHERE tenant = 'default'") }
+
+// edit is what somebody does to the store of a stopped installation who has the file.
+func (i *installation) edit(statements ...string) {
+	i.t.Helper()
+	db, err := sql.Open("sqlite", i.path)
+	must(i.t, err)
+	for _, statement := range statements {
+		_, err := db.Exec(statement)
+		must(i.t, err)
+	}
+	must(i.t, db.Close())
+}
+
+// keptDocument reports whether the store has the document of a decision, under any of the tenant's logs.
+func (i *installation) keptDocument(a server.Answer) bool {
+	i.t.Helper()
+	logs, err := i.store.Logs(context.Background())
+	must(i.t, err)
+	for _, log := range logs {
+		switch _, err := i.store.Document(context.Background(), log.Tenant, a.DecisionID); {
+		case err == nil:
+			return true
+		case !errors.Is(err, store.ErrNotFound):
+			i.t.Fatal(err)
+		}
+	}
+	return false
+}
+
+// What people asked for outlives the log in which it was asked: holds are in force in the one that follows, they keep what stands in the log that was given up, an erasure reaches that, and so does retention.
+func TestFormerLogIsKeptAndErased(t *testing.T) {
+	now := time.Now().UTC()
+	clock := func() time.Time { return now }
+	short := server.Retention{Classes: map[string]server.RetentionClass{"short": {ContentDays: 10, DocumentDays: 100}}, Tenants: map[string]string{"default": "short"}}
+	var token string
+	i := start(t, withRetention(short, clock))
+	again := func(days int) {
+		i.stop()
+		now = now.AddDate(0, 0, days)
+		i = startAt(t, i.path, i, withRetention(short, clock))
+		var err error
+		token, err = i.issuer.Token(principal("default", auth.Operator), now.Add(-time.Second), time.Hour)
+		must(t, err)
+		must(t, i.server.Sweep(context.Background()))
+	}
+	again(0)
+	hold := func(name, what string) reply {
+		return i.call("PUT", "/v1/holds/"+name, token, fmt.Sprintf(`{%s, "ground": "case of %s", "reason": "asked for by counsel"}`, what, name))
+	}
+	i.register(token, contract("eu", "eu", ""))
+	ann, bob, carol, dora := i.decide(token, about("a", "ann")), i.decide(token, about("b", "bob")), i.decide(token, about("c", "carol")), i.decide(token, about("d", "dora"))
+	for name, what := range map[string]string{"carol": `"subject": "carol"`, "bob": fmt.Sprintf(`"decision": %q`, bob.DecisionID), "gone": `"everything": true`} {
+		if r := hold(name, what); r.status != http.StatusOK {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	if r := i.call("DELETE", "/v1/holds/gone?reason=settled", token, ""); r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	i.stop()
+	i.damaged()
+	if _, err := i.recovered("default"); err != nil {
+		t.Fatal(err)
+	}
+	again(0)
+
+	var list server.HoldList
+	i.call("GET", "/v1/holds", token, "").into(t, &list)
+	if len(list.Holds) != 2 || list.Holds[0].Hold != "bob" || list.Holds[0].Decisions[0] != bob.DecisionID || list.Holds[1].Ground != "case of carol" || list.Holds[1].Reason != "asked for by counsel" || list.Holds[1].Actor != "ann@example.com" {
+		t.Errorf("held in the new log: %+v", list.Holds)
+	}
+	for _, who := range []string{"bob", "carol"} {
+		if r := i.erase(token, who, true); r.problem() != "held" || !strings.Contains(string(r.body), "case of "+who) {
+			t.Errorf("%s is held: %d %s", who, r.status, r.body)
+		}
+	}
+	if r := hold("dora", fmt.Sprintf(`"decision": %q`, dora.DecisionID)); r.status != http.StatusOK {
+		t.Errorf("a decision of the log that was given up: %d %s", r.status, r.body)
+	}
+	var erased server.Erased
+	r := i.erase(token, "ann", true)
+	r.into(t, &erased)
+	if r.status != http.StatusCreated || erased.Decisions != 1 || i.keptDocument(ann) {
+		t.Errorf("%d %s; its document is kept: %t", r.status, r.body, i.keptDocument(ann))
+	}
+	again(200)
+	if r := i.call("DELETE", "/v1/holds/carol?reason=settled", token, ""); r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if !i.keptDocument(bob) || !i.keptDocument(carol) || !i.keptDocument(dora) {
+		t.Error("retention took what was held")
+	}
+	again(0)
+	if i.keptDocument(carol) || !i.keptDocument(bob) || !i.keptDocument(dora) {
+		t.Error("retention left what was released, or took what is held")
+	}
+	var erasures server.ErasureList
+	i.call("GET", "/v1/erasures", token, "").into(t, &erasures)
+	if e := erasures.Erasures[0]; !e.Documents || e.Kept != 2 {
+		t.Errorf("the last sweep says %+v", e)
+	}
+}
+
+// An erasure in a log that was given up is carried out again also where it is listed there as something else; and one entry of it that does not hold is told, and stops nothing.
+func TestFormerErasureInHiding(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	i.decide(token, about("a", "ann"))
+	i.stop()
+	subjects := filepath.Join(t.TempDir(), "subjects.db")
+	copyFile(t, subjectsOf(i.path), subjects)
+	i = startAt(t, i.path, i)
+	if r := i.erase(token, "ann", true); r.status != http.StatusCreated {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	i.stop()
+	i.damaged()
+	_, err := i.recovered("default")
+	must(t, err)
+	i.edit("UPDATE entries SET type = 'caio-failure+jws' WHERE type = 'caio-erasure+jws'", "UPDATE entries SET leaf = CAST('x' AS BLOB) WHERE tenant <> 'default' AND idx = 2")
+	copyFile(t, subjects, subjectsOf(i.path))
+	i = startAt(t, i.path, i)
+	if found := i.found(token, "ann"); len(found) != 0 || strings.Count(i.leaves("default"), "caio-erasure") != 1 {
+		t.Errorf("who was erased is there after the start: %v", found)
+	}
+	for _, said := range []string{"an entry listed as caio-failure+jws", "not a compact JWS"} {
+		if !strings.Contains(i.logs.String(), said) {
+			t.Errorf("%q is not in\n%s", said, i.logs)
+		}
+	}
+}
