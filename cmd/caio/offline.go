@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -150,7 +151,7 @@ func (o *options) bundles(cmd *cobra.Command, paths []string) ([]*rego.Bundle, e
 
 // readBundle reads a folder or a tarball; its path names it.
 func readBundle(path string) (*rego.Bundle, contracts.Diagnostics, error) {
-	info, err := os.Stat(path)
+	info, err := statPolicies(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,6 +166,15 @@ func readBundle(path string) (*rego.Bundle, contracts.Diagnostics, error) {
 	defer file.Close()
 	bundle, diagnostics := rego.ReadTarball(path, file)
 	return bundle, diagnostics, nil
+}
+
+// statPolicies refuses what is neither a folder nor a file: a pipe or a device may never come to an end.
+func statPolicies(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		err = misused("%s is neither a folder nor a file", path)
+	}
+	return info, err
 }
 
 // maxInput bounds what is read from standard input.

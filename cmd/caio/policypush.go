@@ -74,7 +74,7 @@ func (p *policyPush) pack(path string) (name string, text []byte, err error) {
 		return "", nil, err
 	}
 	name = or(p.name, strings.TrimSuffix(strings.TrimSuffix(filepath.Base(absolute), ".gz"), ".tar"))
-	info, err := os.Stat(path)
+	info, err := statPolicies(path)
 	if err != nil {
 		return "", nil, err
 	}

@@ -245,7 +245,7 @@ func (o *options) scenariosToTest(cmd *cobra.Command, paths []string, bundles []
 // ownPolicies reports whether one of the paths holds policies or scenarios of CAIO's. What is neither a file nor a folder may still mean something to OPA's loader.
 func ownPolicies(paths []string) (bool, error) {
 	for _, path := range paths {
-		info, err := os.Stat(path)
+		info, err := statPolicies(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist) && strings.Contains(path, ":"):
 			continue

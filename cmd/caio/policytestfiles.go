@@ -91,7 +91,7 @@ func scenarioFiles(paths []string) (files []string, err error) {
 // wholeBundles refuses what is only a part of a bundle: a file of Rego, or a folder below the one with the manifest, which says which schema and settings its rules go by.
 func wholeBundles(paths []string) error {
 	for _, path := range paths {
-		info, err := os.Stat(path)
+		info, err := statPolicies(path)
 		if err != nil {
 			return err
 		}
