@@ -236,11 +236,11 @@ func (o *options) decideScenarios(cmd *cobra.Command, f decideFlags, bundles []*
 	}
 	p, missed := o.present(cmd), 0
 	step, end := o.progress(cmd, "deciding")
-	defer end()
 	for i := range scenarios {
 		step(i, len(scenarios))
 		s := &scenarios[i]
 		arguments, decision, err := decideOn(cmd.Context(), s, bundles)
+		end()
 		if err != nil {
 			return o.undecided(cmd, fmt.Errorf("%s: %w", s.Name, err))
 		}
@@ -268,7 +268,6 @@ func (o *options) decideScenarios(cmd *cobra.Command, f decideFlags, bundles []*
 			p.differences(s, differences)
 		}
 	}
-	end()
 	if !o.machine() && !o.quiet {
 		p.printf("%d of %d scenarios came out as expected\n", len(scenarios)-missed, len(scenarios))
 	}

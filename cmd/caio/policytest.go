@@ -176,6 +176,7 @@ func (t *policyTest) report(o *options, cmd *cobra.Command, paths []string, sele
 		return rego.Report{}, err
 	}
 	report, err := rego.Test(cmd.Context(), bundles, run)
+	end()
 	if err != nil || t.bench || t.failFast && report.Fail+report.Error > 0 {
 		return report, err
 	}
