@@ -73,19 +73,23 @@ func isTerminal(w io.Writer) bool {
 
 // emit writes v in the machine's form that was asked for: JSON on one line, or a document of YAML.
 func (o *options) emit(cmd *cobra.Command, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if o.format == "yaml" {
-		if text, err = toYAML(text); err != nil {
-			return err
-		}
+	text, err := encode(o.format, v)
+	if err == nil {
 		_, err = cmd.OutOrStdout().Write(text)
-		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
 	return err
+}
+
+// encode is v as YAML where that is the form, and otherwise as JSON on one line.
+func encode(form string, v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	switch {
+	case err != nil:
+		return nil, err
+	case form == "yaml":
+		return toYAML(text)
+	}
+	return append(text, '\n'), nil
 }
 
 // tell writes the result of a command: v for machines, a sentence for people, and for people in a hurry nothing.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ Other folders and files are run as "opa test" runs them: the same files, data, t
 A test that fails is evaluated again, to say which expression was not true and what was on its sides; -v shows its trace too.
 
 Exit 1 on a failure, on an error, where no test was found, and where the coverage is below --threshold.`,
-		Example: "  caio policy test policies --coverage\n  caio policy test policies --run gdpr -v\n  caio policy test policies --format junit > junit.xml\n  caio policy test gatekeeper/library --ignore '*.yaml'",
+		Example: "  caio policy test policies --coverage\n  caio policy test policies --run gdpr -v\n  caio policy test policies -o junit.xml\n  caio policy test gatekeeper/library --ignore '*.yaml'",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.run(o, cmd, args)
@@ -40,7 +41,7 @@ Exit 1 on a failure, on an error, where no test was found, and where the coverag
 
 // policyTest are the flags.
 type policyTest struct {
-	pattern, explain           string
+	pattern, explain, output   string
 	verbose, failFast          bool
 	coverage                   bool
 	threshold                  float64
@@ -59,6 +60,7 @@ func (t *policyTest) addFlags(cmd *cobra.Command) {
 	flags.BoolVarP(&t.verbose, "verbose", "v", false, "show every test and case, and the trace of those that fail")
 	flags.StringVar(&t.explain, "explain", "", "how much of the trace: brief (notes and failures, as -v), fails, notes, full or debug; implies -v")
 	flags.BoolVar(&t.failFast, "fail-fast", false, "stop at the first test that fails")
+	flags.StringVarP(&t.output, "output", "o", "", "write the report to `FILE` as well, in the form that its name ends in: .xml (JUnit), .json or .yaml")
 	flags.BoolVarP(&t.coverage, "coverage", "c", false, "say how many lines were evaluated, and which were not")
 	flags.Float64Var(&t.threshold, "threshold", 0, "fail below this coverage, in `PERCENT`; implies --coverage")
 	flags.BoolVar(&t.bench, "bench", false, "measure the tests that pass: time and allocations of each evaluation")
@@ -75,7 +77,7 @@ func (t *policyTest) addFlags(cmd *cobra.Command) {
 }
 
 func (t *policyTest) run(o *options, cmd *cobra.Command, paths []string) error {
-	if err := t.check(o); err != nil {
+	if err := t.check(o, paths); err != nil {
 		return err
 	}
 	if t.watch {
@@ -85,7 +87,7 @@ func (t *policyTest) run(o *options, cmd *cobra.Command, paths []string) error {
 }
 
 // check refuses flags that don't go together.
-func (t *policyTest) check(o *options) error {
+func (t *policyTest) check(o *options, paths []string) error {
 	if t.explain != "" && !slices.Contains(rego.TraceLevels(), rego.TraceLevel(t.explain)) {
 		return misused("--explain is brief, fails, notes, full or debug, not %q", t.explain)
 	}
@@ -101,6 +103,13 @@ func (t *policyTest) check(o *options) error {
 		return misused("--format gobench is the form of --bench")
 	case t.count < 1:
 		return misused("--count is at least 1")
+	case t.output != "" && reportForms[filepath.Ext(t.output)] == "":
+		return misused("--output: the name of %s does not say the form: it ends in .xml (JUnit), .json or .yaml", t.output)
+	}
+	for _, path := range paths {
+		if t.output != "" && inside(path, t.output) {
+			return misused("--output: %s is in %s, and would be read as a part of it", t.output, path)
+		}
 	}
 	return nil
 }
@@ -124,7 +133,7 @@ func (t *policyTest) once(o *options, cmd *cobra.Command, paths []string) error 
 	if err != nil {
 		return o.undecided(cmd, err)
 	}
-	if err := t.tell(o, cmd, report); err != nil {
+	if err := t.tell(o, cmd, &report); err != nil {
 		return err
 	}
 	switch {

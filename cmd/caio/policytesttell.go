@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,23 +16,46 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// tell shows a report in the form that was asked for.
-func (t *policyTest) tell(o *options, cmd *cobra.Command, report rego.Report) error {
-	switch o.format {
-	case "pretty":
-		t.pretty(o.present(cmd), &report, o.quiet)
+// reportForms are the forms of the file that a report is written to, by how its name ends.
+var reportForms = map[string]string{".xml": "junit", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+
+// tell shows a report in the form that was asked for, and writes it to a file as well if there is to be one.
+func (t *policyTest) tell(o *options, cmd *cobra.Command, report *rego.Report) error {
+	if t.output != "" {
+		text, err := reportAs(reportForms[filepath.Ext(t.output)], report)
+		if err == nil {
+			err = replaceFile(t.output, text, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if o.format == "pretty" {
+		t.pretty(o.present(cmd), report, o.quiet)
 		return nil
+	}
+	text, err := reportAs(o.format, report)
+	if err == nil {
+		_, err = cmd.OutOrStdout().Write(text)
+	}
+	return err
+}
+
+func reportAs(form string, report *rego.Report) ([]byte, error) {
+	var text bytes.Buffer
+	switch form {
 	case "junit":
-		return writeJUnit(cmd.OutOrStdout(), &report)
+		err := writeJUnit(&text, report)
+		return text.Bytes(), err
 	case "gobench":
 		for _, r := range report.Results {
 			if r.Bench != nil {
-				fmt.Fprintln(cmd.OutOrStdout(), goBench(r))
+				fmt.Fprintln(&text, goBench(r))
 			}
 		}
-		return nil
+		return text.Bytes(), nil
 	}
-	return o.emit(cmd, report)
+	return encode(form, report)
 }
 
 // qualified is a test's name with its package, which a scenario does not have.
