@@ -29,6 +29,11 @@ func NewReport(ev *Evidence, trust Trust, verdicts []Verdict) Report {
 	if d, err := DecodeDocument(ev.Document); err == nil {
 		r.DecisionID = d.DecisionID
 		r.Sentences = Told(ev, d, verdicts)
+		for _, log := range trust.Logs {
+			if log.Follows == d.Log {
+				r.NotShown = append(r.NotShown, plain("what the log said later: it was given up, and "+log.Origin+" follows it"))
+			}
+		}
 		r.NotShown = append(r.NotShown, NotShown(d, verdicts)...)
 	}
 	return r

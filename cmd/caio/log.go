@@ -34,7 +34,7 @@ func newLogVerify(o *options) *cobra.Command {
 		Long: `Read a whole log, derive its tree again, and hold every entry to the trusted keys.
 
 The log is where a server serves it, https://HOST/log/ORIGIN, or a folder in the layout of c2sp.org/tlog-tiles, as caio log export writes it.
-Without one it is that of the trust file on the server. Keys come from the trust file alone. With --earlier the log must still hold what a
+Without one it is that of the trust file on the server; those that were given up before it are read too, and held to what it says of them. Keys come from the trust file alone. With --earlier the log must still hold what a
 checkpoint that was kept from before says: without any, a log that was made anew as a whole can't be told from the true one.
 
 Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the command was wrong; 3: the log could not be read.`,
@@ -49,7 +49,7 @@ Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the
 			if err != nil {
 				return err
 			}
-			return o.checkLog(cmd, source, trust, earlier)
+			return o.checkLog(cmd, source, trust, earlier, len(args) == 0)
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
@@ -85,7 +85,7 @@ A folder that holds an earlier copy is brought up to date: the log must still ho
 				earlier = []string{filepath.Join(args[0], tlog.CheckpointPath)}
 			}
 			copying := &copySource{source: source, folder: args[0]}
-			if err := o.checkLog(cmd, copying, trust, earlier); err != nil {
+			if err := o.checkLog(cmd, copying, trust, earlier, false); err != nil {
 				return err
 			}
 			return copying.finish()
@@ -105,10 +105,15 @@ type checkedLog struct {
 	Entries  map[string]int64 `json:"entries"`  // by type
 	Cosigned []string         `json:"cosigned"` // by which witnesses of the trust file's policy
 	Unknown  int              `json:"unknown_signatures"`
+	// Follows is the log that was given up for this one, as its first entry says; Before are those that were given up, the last one first, where they were read.
+	Follows *verify.Former `json:"follows,omitempty"`
+	// FollowedBy is the log for which this one was given up, as the trust file says.
+	FollowedBy string      `json:"followed_by,omitempty"`
+	Before     []formerLog `json:"before,omitempty"`
 }
 
-// checkLog derives a log again, checks every entry, and tells the result.
-func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.Trust, earlier []string) error {
+// checkLog derives a log again, checks every entry, and tells the result; with former also of the logs that were given up before it.
+func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.Trust, earlier []string, former bool) error {
 	keys, policy, err := logKeys(trust)
 	if err != nil {
 		return err
@@ -128,28 +133,50 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 		}
 		before = append(before, c)
 	}
+	result, checked, err := o.derive(cmd, source, trust, before)
+	if err != nil {
+		return err
+	}
+	quorum, err := policy.Satisfied(checked.Verified)
+	if err != nil {
+		return not("the checkpoint of %s at size %d: %w", result.Origin, result.Size, err)
+	}
+	result.Cosigned = append(result.Cosigned, quorum.Witnesses...)
+	for _, log := range trust.Logs {
+		if log.Follows == result.Origin {
+			result.FollowedBy = log.Origin
+		}
+	}
+	var fault error
+	if former {
+		result.Before, fault = o.checkFormer(cmd, trust, result.Follows)
+	}
+	return errors.Join(o.tell(cmd, result, "%s", result), fault)
+}
+
+// derive reads a log and checks every entry; earlier is what the log is known to have said.
+func (o *options) derive(cmd *cobra.Command, source tlog.Source, trust verify.Trust, earlier []tlog.Checkpoint) (result checkedLog, checked tlog.Checked, err error) {
+	keys, _, err := logKeys(trust)
+	if err != nil {
+		return result, checked, err
+	}
 	meter := o.meter(cmd, "verifying", "entries")
 	entries := &entryChecks{trust: trust, found: map[string]int64{}}
 	if entries.origin, err = originAt(cmd.Context(), source); err != nil {
-		return logError(err)
+		return result, checked, logError(err)
 	}
-	checked, err := tlog.CheckLog(cmd.Context(), source, tlog.Options{Keys: keys, Earlier: before, Leaf: entries.take, Progress: meter.step})
+	checked, err = tlog.CheckLog(cmd.Context(), source, tlog.Options{Keys: keys, Earlier: earlier, Leaf: entries.take, Progress: meter.step})
 	if err == nil {
 		err = entries.flush()
 	}
 	meter.end()
 	if err != nil {
-		return logError(err)
+		return result, checked, logError(err)
 	}
-	quorum, err := policy.Satisfied(checked.Verified)
-	if err != nil {
-		return not("the checkpoint of %s at size %d: %w", checked.Checkpoint.Origin, checked.Checkpoint.Size, err)
-	}
-	result := checkedLog{
+	return checkedLog{
 		Origin: checked.Checkpoint.Origin, Size: checked.Checkpoint.Size, Root: fmt.Sprintf("%x", checked.Checkpoint.Root), Tiles: checked.Tiles,
-		Entries: entries.found, Cosigned: append([]string{}, quorum.Witnesses...), Unknown: len(checked.Unknown),
-	}
-	return o.tell(cmd, result, "%s", result)
+		Entries: entries.found, Cosigned: []string{}, Unknown: len(checked.Unknown), Follows: entries.follows,
+	}, checked, nil
 }
 
 // String says it for people.
@@ -170,7 +197,22 @@ func (c checkedLog) String() string {
 	if c.Unknown > 0 {
 		lines = append(lines, fmt.Sprintf("%d signatures of the checkpoint are of nobody whom the trust file knows", c.Unknown))
 	}
+	if c.FollowedBy != "" {
+		lines = append(lines, "it was given up, as the trust file says: "+c.FollowedBy+" follows it")
+	}
+	if c.Follows != nil {
+		lines = append(lines, c.Follows.String())
+	}
+	for _, before := range c.Before {
+		lines = append(lines, before.String())
+	}
 	return strings.Join(lines, "\n")
+}
+
+// isNo reports whether an error says that something does not hold, and not that it could not be told.
+func isNo(err error) bool {
+	var exit *exitError
+	return errors.As(err, &exit) && exit.code == exitNo
 }
 
 // logError gives an error of a log its exit code.
@@ -235,6 +277,8 @@ type entryChecks struct {
 	first  int64 // index of the first that waits
 	wait   [][]byte
 	found  map[string]int64
+	// follows is what the first entry says of the log before.
+	follows *verify.Former
 }
 
 // take keeps an entry until as many wait as a tile has.
@@ -258,6 +302,9 @@ func (c *entryChecks) flush() error {
 		})
 	}
 	workers.Wait()
+	if c.first == 0 && len(c.wait) > 0 && faults[0] == nil {
+		c.follows, faults[0] = c.trust.Former(c.origin, 0, c.wait[0])
+	}
 	for i, err := range faults {
 		if err != nil {
 			return fmt.Errorf("%w: index %d of %s: %w", errEntry, c.first+int64(i), c.origin, err)

@@ -58,6 +58,7 @@ decision is asserted by the operator, and the layer currency inconclusive, unles
 				trust.Policy = string(text)
 			}
 			var whole verify.Options
+			var follows *verify.Former
 			if logAt != "" {
 				if whole.Log, err = o.logSource(logAt, trust); err != nil {
 					return err
@@ -65,11 +66,13 @@ decision is asserted by the operator, and the layer currency inconclusive, unles
 				meter := o.meter(cmd, "reading the log", "entries")
 				defer meter.end()
 				whole.Progress = func(done, size int64) { meter.step(done, size) }
+				whole.Follows = func(f verify.Former) { follows = &f }
 			}
 			checked, err := check(cmd.Context(), data, trust, keys, timeout, whole)
 			if err != nil {
 				return err
 			}
+			checked.Follows = follows
 			if o.machine() {
 				if err := o.emit(cmd, checked); err != nil {
 					return err
@@ -155,6 +158,10 @@ func (p *presenter) checked(c verify.Report) {
 		p.printf("%s %s\n%s\n\n", p.title.Render("decision"), c.DecisionID, p.faint.Render("document "+c.Document))
 	}
 	p.verdicts(c.Verdicts)
+	if c.Follows != nil {
+		p.printf("\n%s\n", p.title.Render("The log"))
+		p.sentences([]string{c.Follows.String()}, p.plain)
+	}
 	if len(c.Sentences) > 0 {
 		p.printf("\n%s\n", p.title.Render("What was decided"))
 	}
