@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -55,15 +56,15 @@ func KeyID(public ed25519.PublicKey) string {
 	return encoding.EncodeToString(sum[:])
 }
 
-// jwk is a public key as a JSON Web Key (RFC 7517, RFC 8037). `intervals` is ours; other readers ignore it.
+// jwk is a public key as a JSON Web Key (RFC 7517, RFC 8037). `intervals` is ours; other readers ignore it. It is a pointer so that none are told from an empty set of them, which is refused.
 type jwk struct {
-	Alg       string              `json:"alg"`
-	Crv       string              `json:"crv"`
-	Intervals map[string]Interval `json:"intervals,omitempty"`
-	Kid       string              `json:"kid"`
-	Kty       string              `json:"kty"`
-	Use       string              `json:"use"`
-	X         string              `json:"x"`
+	Alg       string               `json:"alg"`
+	Crv       string               `json:"crv"`
+	Intervals *map[string]Interval `json:"intervals,omitempty"`
+	Kid       string               `json:"kid"`
+	Kty       string               `json:"kty"`
+	Use       string               `json:"use"`
+	X         string               `json:"x"`
 }
 
 type jwks struct {
@@ -103,7 +104,10 @@ func (ks Keys) encode() ([]jwk, error) {
 		if err := k.check(); err != nil {
 			return nil, err
 		}
-		list[i] = jwk{Alg: algorithm, Crv: "Ed25519", Intervals: k.Intervals, Kid: k.ID(), Kty: "OKP", Use: "sig", X: encoding.EncodeToString(k.Public)}
+		list[i] = jwk{Alg: algorithm, Crv: "Ed25519", Kid: k.ID(), Kty: "OKP", Use: "sig", X: encoding.EncodeToString(k.Public)}
+		if k.Intervals != nil {
+			list[i].Intervals = &k.Intervals
+		}
 	}
 	slices.SortFunc(list, func(a, b jwk) int { return cmp.Compare(a.Kid, b.Kid) })
 	return list, ascending(list, func(k jwk) string { return k.Kid })
@@ -116,7 +120,10 @@ func decodeKeys(list []jwk) (Keys, error) {
 		if err != nil || encoding.EncodeToString(public) != j.X {
 			return nil, fmt.Errorf("keys[%d]: x is not base64url of a public key", i)
 		}
-		keys[i] = Key{public, j.Intervals}
+		keys[i] = Key{Public: public}
+		if j.Intervals != nil {
+			keys[i].Intervals = *j.Intervals
+		}
 		if err := keys[i].check(); err != nil {
 			return nil, fmt.Errorf("keys[%d]: %w", i, err)
 		}
@@ -142,12 +149,25 @@ func (k Key) check() error {
 		return fmt.Errorf("the public key %x is a point of small order, or not reduced: signatures under it prove nothing", k.Public)
 	}
 	if k.Intervals != nil && len(k.Intervals) == 0 {
-		return fmt.Errorf("the key %s was never in use: leave it out, since without intervals it would be good everywhere", k.ID())
+		return fmt.Errorf("the key %s has intervals, and there is none among them: it was never in use, so leave it out. Without `intervals` it would be accepted everywhere", k.ID())
 	}
 	for origin, interval := range k.Intervals {
-		if origin == "" || interval.NotBefore < 0 || interval.NotAfter != nil && *interval.NotAfter < interval.NotBefore {
-			return fmt.Errorf("interval of log %q: not_before is at least 0 and not_after not before it", origin)
+		if err := interval.check(origin); err != nil {
+			return fmt.Errorf("the key %s: %w", k.ID(), err)
 		}
+	}
+	return nil
+}
+
+// check says what is wrong with an interval that holds no index, or is of no log.
+func (i Interval) check(origin string) error {
+	switch {
+	case origin == "":
+		return errors.New("an interval is of a log, by its origin, and one names none")
+	case i.NotBefore < 0:
+		return fmt.Errorf("its interval in the log %s begins at %d, and indices begin at 0", origin, i.NotBefore)
+	case i.NotAfter != nil && *i.NotAfter < i.NotBefore:
+		return fmt.Errorf("its interval in the log %s is empty: not_before is %d, and not_after %d. Leave the interval out, and the key too where it has no other", origin, i.NotBefore, *i.NotAfter)
 	}
 	return nil
 }

@@ -132,6 +132,9 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 		return fail("/base", "the root has revoked the key, from an index on that is not above the one that the statement claims at least", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
 	}
 	in, ok := trust.Used(key, s.Log)
+	if !ok && revoked {
+		return fail("/log", "the root has revoked the key from before it came into use in the log that the statement claims", "", s.Log)
+	}
 	if !ok {
 		return fail("/log", "the key was never in use in the log that the statement claims", "", s.Log)
 	}
@@ -139,7 +142,7 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 		if place.index < in.NotBefore || in.NotAfter != nil && place.index > *in.NotAfter {
 			return fail("", "the key was not in use at the statement's index", in.String(), strconv.FormatInt(place.index, 10))
 		}
-		return Verdict{Layer: LayerSignature, Status: Pass}
+		return accepted(key)
 	}
 	if in.NotAfter != nil && *in.NotAfter < s.Base {
 		return fail("/base", "the key was no longer in use at the index that the statement claims at least", "at most "+strconv.FormatInt(*in.NotAfter, 10), strconv.FormatInt(s.Base, 10))
@@ -147,7 +150,16 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 	if in.NotAfter != nil || in.NotBefore > s.Base {
 		return Verdict{Layer: LayerSignature, Status: Inconclusive, Reason: "the signature verifies, but without a receipt the statement's index, and so whether its key was in use there, is not known"}
 	}
-	return Verdict{Layer: LayerSignature, Status: Pass}
+	return accepted(key)
+}
+
+// accepted says where the trust file leaves open when the key was in use: who gets hold of such a key can sign for any place of the log.
+func accepted(key Key) Verdict {
+	v := Verdict{Layer: LayerSignature, Status: Pass}
+	if key.Intervals == nil {
+		v.Reason = "the trust file states no interval for this key, so it is accepted at any index"
+	}
+	return v
 }
 
 // judgeDocument compares a document that decodes with the trust file, the statement, and what else the evidence holds.

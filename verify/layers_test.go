@@ -191,6 +191,8 @@ func TestSignatureInTheKeysInterval(t *testing.T) {
 		p.trust.Keys[0].Intervals = c.intervals
 		if v := verdict(t, verify.Check(context.Background(), p.evidence, p.trust, verify.Options{}), verify.LayerSignature); v.Status != c.want || v.Status != verify.Pass && v.Reason == "" {
 			t.Errorf("%s: %+v", name, v)
+		} else if v.Status == verify.Pass && (v.Reason == "") == (c.intervals == nil) {
+			t.Errorf("%s: that the key is accepted everywhere is told with %q", name, v.Reason)
 		}
 	}
 	p := example(t)

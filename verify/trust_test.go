@@ -115,6 +115,24 @@ func TestParseTrustRefuses(t *testing.T) {
 	}
 }
 
+// What is wrong with an interval is said so that whoever wrote it can mend it.
+func TestIntervalsThatHoldNothing(t *testing.T) {
+	trust := exampleTrust(t)
+	trust.Keys = verify.Keys{{Public: signer(t, 1).Public(), Intervals: map[string]verify.Interval{"log": {NotBefore: 7}}}}
+	text := strings.Join(strings.Fields(string(must(trust.Encode())(t))), "")
+	for says, intervals := range map[string]string{
+		"there is none among them: it was never in use":              `{}`,
+		"in the log log is empty: not_before is 5, and not_after 4":  `{"log":{"not_after":4,"not_before":5}}`,
+		"in the log log begins at -1, and indices begin at 0":        `{"log":{"not_before":-1}}`,
+		"an interval is of a log, by its origin, and one names none": `{"":{"not_before":0}}`,
+	} {
+		_, err := verify.ParseTrust([]byte(strings.Replace(text, `{"log":{"not_before":7}}`, intervals, 1)))
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), signer(t, 1).KeyID()) {
+			t.Errorf("%v, want %q", err, says)
+		}
+	}
+}
+
 // The points of small order are found here by the curve's equation, -x^2 + y^2 = 1 + d x^2 y^2, as what doubling three times brings to (0, 1), in every encoding that fits into 255 bits.
 func TestKeysOfSmallOrderAreRefused(t *testing.T) {
 	one := big.NewInt(1)
