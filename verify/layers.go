@@ -192,7 +192,7 @@ func Arrange(verdicts []Verdict) []Verdict {
 
 // Exit codes of a verification (spec/proof.md, "What a verifier checks").
 const (
-	ExitVerified = 0 // every layer but witnesses and outcome passed; of those none failed, and where a policy asks for witnesses they passed too
+	ExitVerified = 0 // every layer but witnesses and outcome passed; of those none failed, and none was inconclusive
 	ExitFailed   = 1 // a layer failed
 	ExitUntold   = 4 // a layer was skipped or inconclusive, or did not run
 )
@@ -203,8 +203,8 @@ func ExitCode(verdicts []Verdict) int {
 	for _, layer := range layers {
 		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Layer == layer })
 		optional := layer == LayerWitnesses || layer == LayerOutcome || layer == LayerEvidence
-		// Witnesses are skipped where nobody asks for them. Where a policy does, the layer is inconclusive instead.
-		asked := layer == LayerWitnesses && i >= 0 && verdicts[i].Status != Skipped
+		// Witnesses are skipped where nobody asks for them, and the outcome where no log is at hand. Where a policy asks, or the log knows more, the layer is inconclusive instead.
+		asked := (layer == LayerWitnesses || layer == LayerOutcome) && i >= 0 && verdicts[i].Status != Skipped
 		if (i < 0 || verdicts[i].Status != Pass) && (!optional || asked) {
 			code = ExitUntold
 		}
