@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	hangup            sends the one that was started last SIGHUP, and waits until it says what came of that
 //	terminate         ends it with SIGTERM, and demands success
 //	ask VAR FILE      has the server decide on the request in FILE; VAR is the decision's id
+//	report ID FILE    reports what came of a decision
 //	mode FILE MODE    demands the permissions of a file
 //	read VAR FILE     sets a variable to the text of a file
 //	lines N           demands N lines on the last command's standard error
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "witness": scriptWitness, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest, "workflow": scriptWorkflow,
+			"serve": scriptServe, "witness": scriptWitness, "hangup": scriptHangup, "terminate": scriptTerminate, "ask": scriptAsk, "report": scriptReport, "mode": scriptMode, "read": scriptRead, "lines": scriptLines, "digest": scriptDigest, "workflow": scriptWorkflow,
 		},
 	})
 }
@@ -110,7 +111,27 @@ func scriptAsk(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: ask VAR FILE")
 	}
-	request, err := http.NewRequest(http.MethodPost, ts.Getenv("CAIO_SERVER")+"/v1/decisions", strings.NewReader(ts.ReadFile(args[1])))
+	var answer struct {
+		DecisionID string `json:"decision_id"`
+	}
+	text := post(ts, "/v1/decisions", args[1], http.StatusOK)
+	ts.Check(json.Unmarshal(text, &answer))
+	if answer.DecisionID == "" {
+		ts.Fatalf("%s", text)
+	}
+	ts.Setenv(args[0], answer.DecisionID)
+}
+
+func scriptReport(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: report DECISION FILE")
+	}
+	post(ts, "/v1/decisions/"+args[0]+"/outcome", args[1], http.StatusCreated)
+}
+
+// post sends a file to the server, which answers with the status.
+func post(ts *testscript.TestScript, path, file string, status int) []byte {
+	request, err := http.NewRequest(http.MethodPost, ts.Getenv("CAIO_SERVER")+path, strings.NewReader(ts.ReadFile(file)))
 	ts.Check(err)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+ts.Getenv("CAIO_TOKEN"))
@@ -119,14 +140,10 @@ func scriptAsk(ts *testscript.TestScript, neg bool, args []string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	ts.Check(err)
-	var answer struct {
-		DecisionID string `json:"decision_id"`
-	}
-	ts.Check(json.Unmarshal(text, &answer))
-	if response.StatusCode != http.StatusOK || answer.DecisionID == "" {
+	if response.StatusCode != status {
 		ts.Fatalf("%s: %s", response.Status, text)
 	}
-	ts.Setenv(args[0], answer.DecisionID)
+	return text
 }
 
 func scriptMode(ts *testscript.TestScript, neg bool, args []string) {

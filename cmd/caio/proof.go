@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/smarthausgroup/caio/cel"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
 )
 
@@ -47,15 +49,38 @@ func newProofShow(o *options) *cobra.Command {
 				return err
 			}
 			p := o.present(cmd)
-			p.document(document, whyFromEvidence(evidence, document))
+			p.document(document, logFacts(evidence), whyFromEvidence(evidence, document))
 			p.printf("\n%s\n", p.faint.Render("This was shown, not checked: caio verify "+args[0]+" --trust TRUST"))
 			return nil
 		},
 	}
 }
 
-// document shows the arguments in short, then the decision.
-func (p *presenter) document(d *verify.Document, why explain) {
+// logFacts are what the evidence holds of the log: where the decision stands in it, and the checkpoints around it.
+func logFacts(ev *verify.Evidence) (facts [][2]string) {
+	signed := func(c tlog.Checkpoint) string {
+		names := make([]string, len(c.Signatures))
+		for i, s := range c.Signatures {
+			names[i] = shown(s.Name)
+		}
+		return fmt.Sprintf("%d entries, signed by %s", c.Size, strings.Join(names, ", "))
+	}
+	if proof, err := tlog.ParseProof(ev.Receipt); err == nil {
+		facts = append(facts, [2]string{"receipt", fmt.Sprintf("at index %d of %s", proof.Index, signed(proof.Checkpoint))})
+	}
+	for _, part := range []struct {
+		name string
+		text []byte
+	}{{"earlier", ev.Earlier}, {"first", ev.First}} {
+		if c, err := verify.ParseEarlier(part.text); err == nil {
+			facts = append(facts, [2]string{part.name, signed(c.Checkpoint)})
+		}
+	}
+	return facts
+}
+
+// document shows the arguments in short, more facts of theirs, then the decision.
+func (p *presenter) document(d *verify.Document, more [][2]string, why explain) {
 	p.printf("%s %s %s\n", p.title.Render("decision"), d.DecisionID, p.faint.Render(d.Time))
 	facts := [][2]string{
 		{"tenant", d.Tenant}, {"intent", d.Request.Intent.Type}, {"labels", fmt.Sprint(d.Request.Data.Labels)}, {"profile", d.Request.Profile},
@@ -64,7 +89,7 @@ func (p *presenter) document(d *verify.Document, why explain) {
 	for _, b := range d.Bundles {
 		facts = append(facts, [2]string{"bundle", b.Name + " " + b.Digest})
 	}
-	for _, fact := range facts {
+	for _, fact := range append(facts, more...) {
 		p.printf("  %s %s\n", p.faint.Render(fmt.Sprintf("%-9s", fact[0])), fact[1])
 	}
 	p.printf("\n")
