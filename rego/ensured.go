@@ -70,9 +70,9 @@ func crossed(a, b []form, budget *int) (both []form) {
 	return both
 }
 
-// mayLack returns the first literal step of a reference, from one step on and before another, that something which satisfies the schema may not have; 0 if it always has all of them.
+// mayLack returns the literal steps of a reference, from one step on and before another, that something which satisfies the schema may not have, though it has those before; none if it always has all of them. Where there is too much to tell, it is the first alone that can't be told.
 // Whether an element that is chosen by a variable is there is not asked: it is what a rule goes through. Nor are those elements asked for what none of their forms can have, where others have it.
-func (s schema) mayLack(ref ast.Ref, from, until int) int {
+func (s schema) mayLack(ref ast.Ref, from, until int) (lacking []int) {
 	budget := maxAlternatives
 	first, ok := s.expand(&budget)
 	elements := [][]form{first}
@@ -96,11 +96,13 @@ func (s schema) mayLack(ref ast.Ref, from, until int) int {
 			}
 		}
 		if !sure && from <= i && i < until && ast.IsScalar(ref[i].Value) {
-			return i
+			if lacking = append(lacking, i); !ok {
+				break
+			}
 		}
 		elements = below
 	}
-	return 0
+	return lacking
 }
 
 // allows reports whether what has this form can have something at a literal step.

@@ -493,9 +493,7 @@ func (k *checker) baseReference(location *ast.Location, ref ast.Ref, from, spare
 	for i, s := range k.schemas {
 		missing, reached := walk(s.schema, ref, func(int, verdict) {})
 		if missing == 0 {
-			if loose := s.mayLack(ref, from, spare); loose > 0 {
-				k.looseReference(location, ref[:loose+1], s.file, literal)
-			}
+			k.looseReference(location, ref, s.mayLack(ref, from, spare), s.file, literal)
 			return
 		}
 		if reached > deepest {
@@ -541,23 +539,40 @@ func (k *checker) checkLoose(location *ast.Location, ref ast.Ref, from int) {
 	}
 	for _, s := range k.schemas {
 		if missing, _ := walk(s.schema, ref, func(int, verdict) {}); missing == 0 {
-			if s.mayLack(ref, from, len(ref)) > 0 {
-				k.looseReference(location, ref, s.file, literal)
-			}
+			k.looseReference(location, ref, s.mayLack(ref, from, len(ref)), s.file, literal)
 			return
 		}
 	}
 }
 
-// looseReference reports data that may be absent. Of a setting that is an error: a rule must not be undefined for want of one. Other data is its bundle's own affair.
-func (k *checker) looseReference(location *ast.Location, ref ast.Ref, file, literal string) {
+// looseReference reports data that may be absent, all levels of a path at once. Of a setting that is an error: a rule must not be undefined for want of one. Other data is its bundle's own affair.
+func (k *checker) looseReference(location *ast.Location, ref ast.Ref, lacking []int, file, literal string) {
+	if len(lacking) == 0 {
+		return
+	}
+	var named, numbered []string
+	for _, i := range lacking {
+		if path := ref[:i+1].String(); key(ref[i]) == nil {
+			numbered = append(numbered, path)
+		} else {
+			named = append(named, path)
+		}
+	}
+	var remedies []string
+	switch len(named) {
+	case 0:
+	case 1:
+		remedies = append(remedies, fmt.Sprintf("List it as required in %s, or read it with object.get and a default.", file))
+	default:
+		remedies = append(remedies, fmt.Sprintf("List each of them as required, at its level, in %s.", file))
+	}
+	if len(numbered) > 0 {
+		remedies = append(remedies, fmt.Sprintf("Say with minItems in %s that it is there, or go through all of them with some … in.", file))
+	}
 	d := contracts.Diagnostic{
 		Severity: contracts.SeverityWarning, Code: "optional-data", Pos: at(location),
-		Summary: fmt.Sprintf("%v may be absent, and the rule undefined for want of it", ref),
-		Detail:  fmt.Sprintf("List it as required in %s, or read it with object.get and a default.", file),
-	}
-	if key(ref[len(ref)-1]) == nil {
-		d.Detail = fmt.Sprintf("Say with minItems in %s that it is there, or go through all of them with some … in.", file)
+		Summary: strings.Join(slices.Concat(named, numbered), ", ") + " may be absent, and the rule undefined for want of it",
+		Detail:  strings.Join(remedies, " "),
 	}
 	if within(literal, settingsPath) {
 		d.Severity = contracts.SeverityError
