@@ -37,6 +37,8 @@ func (s *Server) keyEntries(ctx context.Context, t *tenant, a act, next successi
 		return nil, sound(t, chain, size)
 	case last == "":
 		entries, err = s.firstKey(t, a, next.signer)
+	case chain.Signed(next.signer.KeyID()):
+		return nil, fmt.Errorf("server: the key %s signed the log %s before, and was retired: it does not come back, not even by the root's word, since its one interval would hold what the keys in between signed, and whoever kept a copy of it could sign there. The key %s signs now: put that back, or rotate from it to a new one (caio key rotate)", next.signer.KeyID(), t.origin, last)
 	case authorization != nil:
 		entries, err = s.letInByRoot(t, a, chain, next.signer, authorization)
 	case len(next.authorizations) > 0:

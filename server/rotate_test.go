@@ -226,6 +226,30 @@ func TestRotationWhileTheLogGrows(t *testing.T) {
 	}
 }
 
+// A key that was retired does not sign again: in none of the logs, and by nobody's word.
+func TestRetiredKeyComesBack(t *testing.T) {
+	root, one, two := newSigner(t), newSigner(t), newSigner(t)
+	i := start(t, func(i *installation) { i.config.Signer, i.config.Root = one, root.Public() })
+	i.register(i.token("acme", auth.Operator), contract("a", "eu", ""))
+	must(t, i.server.Rotate(t.Context(), two, nil))
+	i.register(i.token("beta", auth.Operator), contract("a", "eu", ""))
+	before := i.everything("acme") + i.everything("beta")
+	words := [][]byte{authorization(t, root, one, i.origin("acme"), 0), authorization(t, root, one, i.origin("beta"), 0)}
+	for name, words := range map[string][][]byte{"by the one before": nil, "by the root": words} {
+		if err := i.server.Rotate(t.Context(), one, words); err == nil || !strings.Contains(err.Error(), "signed the log "+i.origin("acme")+" before, and was retired") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if i.everything("acme")+i.everything("beta") != before {
+		t.Error("something was done")
+	}
+	i.stop()
+	i.config.Signer, i.config.Outgoing = one, two
+	if err := i.reopen(i.path); err == nil || !strings.Contains(err.Error(), "was retired") {
+		t.Errorf("at a start: %v", err)
+	}
+}
+
 // A rotation that can't be stored changes nothing, in no log.
 func TestRotationThatFails(t *testing.T) {
 	var failing atomic.Bool

@@ -51,7 +51,7 @@ func rootKeys(root ed25519.PublicKey) Keys {
 // KeyChain is the signing keys of one log, as far as its key entries and revocations were read (spec/proof.md, "The statement and the signature").
 //
 // The first key vouches for itself. Each one after it was let in by the one before, or by the offline root, and says itself which one it succeeds: so nobody without the last key can put another history before it.
-// A key that the root has revoked lets nobody in from that index on, and does not come back.
+// A key that the root has revoked lets nobody in from that index on, and does not come back. No server lets one come back either that was retired; where one of before did, its interval goes from its first index to its last, over those of the keys in between.
 type KeyChain struct {
 	tenant, log string
 	root        Keys
@@ -184,6 +184,12 @@ func (c *KeyChain) revoke(leaf []byte) error {
 func (c *KeyChain) Revoked(kid string, index int64) bool {
 	from, ok := c.revoked[kid]
 	return ok && from <= index
+}
+
+// Signed reports whether the key was let into the log, now or once.
+func (c *KeyChain) Signed(kid string) bool {
+	_, known := c.used[kid]
+	return known
 }
 
 // Last is the id of the key in use, "" where there is none yet.

@@ -74,6 +74,9 @@ func (o *options) rotate(cmd *cobra.Command, folder signing, flags *sealing, key
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(folder.path(filepath.Join(retiredFolder, verify.KeyID(public)+".pem"))); err == nil {
+		return not("%s is a key that signed before and was retired, and none of these comes back: make another (caio key generate)", key)
+	}
 	text, err := os.ReadFile(key)
 	if err != nil {
 		return err
