@@ -39,7 +39,7 @@ force again. The log before stays in the store and is served under its origin. A
 Where log.pem was replaced, give the key of before with --old-key: its file, the file of its public half, or a trust file that was exported before.
 Each log is held to what that key signed, and the new one names it. Where nobody has any of these, --old-key unknown: then the new log can't say
 under which key the one before is to be read.`,
-		Example: "  caio log recover --config caio.yaml --tenant acme --reason 'disk lost on 3 May, restored from the night before'\n  caio log recover --config caio.yaml --all --old-key caio-keys/retired/log.pem --reason 'log.pem copied by a guest, ticket 99'",
+		Example: "  caio log recover --config caio.yaml --tenant acme --reason 'disk lost on 3 May, restored from the night before'\n  caio log recover --config caio.yaml --all --old-key caio-keys/log.old.pem --reason 'log.pem copied by a guest, ticket 99'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.all && cmd.Flags().Changed("tenant") {
