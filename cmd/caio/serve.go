@@ -117,6 +117,9 @@ func (o *options) opened(cmd *cobra.Command, c config) (setup server.Config, clo
 	if err != nil {
 		return setup, nil, err
 	}
+	if err := c.logKeyStays(cmd.Context(), store); err != nil {
+		return setup, nil, errors.Join(err, store.Close())
+	}
 	subjects, err := seal.Open(cmd.Context(), subjectsFile, rand.Reader)
 	if err != nil {
 		return setup, nil, errors.Join(err, store.Close())
@@ -160,7 +163,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	logKey, err := openSealedKey(filepath.Join(c.Keys, "log.pem"), c.KeyPassphraseFile)
+	logKey, err := openSealedKey(filepath.Join(c.Keys, logKeyFile), c.KeyPassphraseFile)
 	if err != nil {
 		return server.Config{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/smarthausgroup/caio/internal/keyfile"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -79,6 +81,30 @@ func (s signing) first() (*verify.Signer, error) {
 		return nil, err
 	}
 	return verify.NewSigner(key)
+}
+
+// logKeyFile is the key of the checkpoints, in the same folder. It is made at the first start, and takes over from no other.
+const logKeyFile = "log.pem"
+
+// logKeyStays refuses to make another key of the checkpoints where logs are signed with one: that would be in the place to which the right one has to be put back.
+func (c config) logKeyStays(ctx context.Context, s store.Reader) error {
+	path := filepath.Join(c.Keys, logKeyFile)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what else is wrong with it is told where it is read
+	}
+	logs, err := s.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, log := range logs {
+		switch _, err := s.LastCheckpoint(ctx, log.Tenant); {
+		case err == nil:
+			return unable("%s is missing, which signs the checkpoints of the logs in the store: put it back. Is it lost, each log goes on as a new one: make another key (caio key generate %s), and begin them with caio log recover --all --old-key FILE", path, path)
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+	}
+	return nil
 }
 
 // settled moves the files after a start that handed the logs over.
