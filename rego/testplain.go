@@ -114,7 +114,7 @@ func loadFaults(err error) error {
 		if errors.Is(one, fs.ErrNotExist) {
 			return one
 		}
-		faults = append(faults, diagnosed(one)...)
+		faults = append(faults, Diagnosed(one)...)
 	}
 	return faults
 }

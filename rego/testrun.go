@@ -85,7 +85,7 @@ func (s *suite) compileModules(ctx context.Context, modules map[string]*ast.Modu
 	nothing := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("no test is here")}
 	stream, err := tester.NewRunner().SetCompiler(compiler).SetModules(modules).SetBundles(bundles).SetStore(s.store).SetPrefixMatchers(nothing).RunTests(ctx, s.txn)
 	if err != nil {
-		return nil, diagnosed(err)
+		return nil, Diagnosed(err)
 	}
 	for range stream { // which is empty, but not closed at once
 	}
@@ -138,8 +138,8 @@ func numberTests(compiler *ast.Compiler) *ast.Error {
 	return nil
 }
 
-// diagnosed are OPA's errors as diagnostics, with all that OPA says.
-func diagnosed(err error) contracts.Diagnostics {
+// Diagnosed are OPA's errors as diagnostics, with all that OPA says but the line of the file.
+func Diagnosed(err error) contracts.Diagnostics {
 	var c compilation
 	var errs ast.Errors
 	if one := (*ast.Error)(nil); errors.As(err, &one) {
@@ -149,7 +149,8 @@ func diagnosed(err error) contracts.Diagnostics {
 	}
 	for _, e := range errs {
 		c.upstream(e, "")
-		if last := &c.faults[len(c.faults)-1]; e.Details != nil && last.Detail == "" {
+		_, line := e.Details.(*ast.ParserErrorDetail)
+		if last := &c.faults[len(c.faults)-1]; e.Details != nil && !line && last.Detail == "" {
 			last.Detail = oneLine(strings.Join(e.Details.Lines(), "\n"))
 		}
 	}

@@ -46,11 +46,43 @@ func (p *presenter) excerpt(pos contracts.Position, texts map[string][]string) {
 	}
 	line := []rune(strings.TrimRight(lines[pos.Line-1], "\r"))
 	number := fmt.Sprintf("%5d | ", pos.Line)
-	p.printf("%s%s\n", p.faint.Render(number), printable(string(line)))
+	before := printable(string(line[:max(0, min(pos.Column-1, len(line)))]))
+	shown, column := window(printable(string(line)), ansi.StringWidth(before), width-len(number))
+	p.printf("%s%s\n", p.faint.Render(number), shown)
 	if pos.Column > 0 {
-		before := line[:min(pos.Column-1, len(line))]
-		p.printf("%s%s\n", strings.Repeat(" ", len(number)+ansi.StringWidth(printable(string(before)))), p.bad.Render("^"))
+		p.printf("%s%s\n", strings.Repeat(" ", len(number)+column), p.bad.Render("^"))
 	}
+}
+
+// window is the part of a line around a column that has at most so many columns, and where the column is in it.
+func window(line string, column, columns int) (part string, at int) {
+	all := ansi.StringWidth(line)
+	if all <= columns {
+		return line, column
+	}
+	first := max(0, min(column-columns/2, all-columns))
+	from, to := first, first+columns
+	var text strings.Builder
+	if from > 0 {
+		from++
+		text.WriteString("…")
+	}
+	if to < all {
+		to--
+	}
+	end := 0
+	for _, r := range line {
+		begin := end
+		if end += ansi.StringWidth(string(r)); begin >= from && end <= to {
+			text.WriteRune(r)
+		} else if begin < from && end > from {
+			text.WriteString(strings.Repeat(" ", end-from)) // the half of a wide letter
+		}
+	}
+	if to < all {
+		text.WriteString("…")
+	}
+	return text.String(), column - first
 }
 
 // printable is a line of a file with blanks for tabs, and without what a terminal would obey.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/smarthausgroup/caio/contracts"
 )
 
@@ -29,6 +31,29 @@ func TestShowFaults(t *testing.T) {
 		(&options{}).showFaults(newPresenter(&out, false), terminal, faults, code)
 		if out.String() != want {
 			t.Errorf("terminal %v: got\n%s\nwant\n%s", terminal, out.String(), want)
+		}
+	}
+	long := strings.Repeat("a", 300) + "漢" + strings.Repeat("b", 300)
+	for name, test := range map[string]struct {
+		column int
+		part   string
+		at     int
+	}{
+		"at its beginning": {3, strings.Repeat("a", 19) + "…", 3},
+		"in its middle":    {290, "…" + strings.Repeat("a", 18) + "…", 10},
+		"at its end":       {602, "…" + strings.Repeat("b", 19), 20},
+	} {
+		if part, at := window(long, test.column, 20); part != test.part || at != test.at {
+			t.Errorf("%s: %q, %d", name, part, at)
+		}
+	}
+	if part, at := window("short", 5, 20); part != "short" || at != 5 {
+		t.Errorf("%q, %d", part, at)
+	}
+	for column := range 603 {
+		part, at := window(long, column, 20)
+		if ansi.StringWidth(part) > 20 || at < 0 || at > 20 {
+			t.Fatalf("column %d: %q has %d columns, and it is %d", column, part, ansi.StringWidth(part), at)
 		}
 	}
 	if got := count(faults); got != "2 errors, 1 warning" {

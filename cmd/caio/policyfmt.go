@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
 	"github.com/rogpeppe/go-internal/diff"
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/spf13/cobra"
 )
 
@@ -58,8 +58,8 @@ func (f *policyFmt) run(o *options, cmd *cobra.Command, paths []string) error {
 	if err != nil {
 		return err
 	}
-	if len(faults) > 0 {
-		return not("%w", errors.Join(faults...))
+	if o.diagnose(cmd, faults) {
+		return no()
 	}
 	dry := f.check || f.diff
 	names := []string{}
@@ -94,9 +94,9 @@ func (f *policyFmt) filter(o *options, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	laidOut, err := f.layOut("stdin", text)
-	if err != nil {
-		return not("%w", err)
+	laidOut, faults := f.layOut("stdin", text)
+	if o.diagnose(cmd, faults) {
+		return no()
 	}
 	same := bytes.Equal(text, laidOut)
 	switch {
@@ -112,7 +112,7 @@ func (f *policyFmt) filter(o *options, cmd *cobra.Command) error {
 }
 
 // layOut formats one file, and holds the result to being Rego.
-func (f *policyFmt) layOut(name string, text []byte) ([]byte, error) {
+func (f *policyFmt) layOut(name string, text []byte) (laidOut []byte, faults contracts.Diagnostics) {
 	read, written := ast.RegoV1, ast.RegoV1
 	switch {
 	case f.v0:
@@ -123,18 +123,19 @@ func (f *policyFmt) layOut(name string, text []byte) ([]byte, error) {
 	laidOut, err := format.SourceWithOpts(name, text, format.Opts{RegoVersion: written, ParserOptions: &ast.ParserOptions{RegoVersion: read}})
 	if err != nil {
 		if _, old := ast.ParseModuleWithOpts(name, string(text), ast.ParserOptions{RegoVersion: ast.RegoV0}); old == nil && read == ast.RegoV1 {
-			err = fmt.Errorf("%s: this is Rego of OPA before 1.0: --v0-v1 rewrites it", name)
+			faults.Errorf("old-rego", "", contracts.Position{File: name}, "this is Rego of OPA before 1.0: --v0-v1 rewrites it")
+			return nil, faults
 		}
-		return nil, err
+		return nil, rego.Diagnosed(err)
 	}
 	if _, err := ast.ParseModuleWithOpts(name, string(laidOut), ast.ParserOptions{RegoVersion: written}); err != nil {
-		return nil, fmt.Errorf("%s: the formatter breaks this file, which is left as it is: %w", name, err)
+		faults.Errorf("formatter", "", contracts.Position{File: name}, "the formatter breaks this file, which is left as it is: %v", rego.Diagnosed(err))
 	}
-	return laidOut, nil
+	return laidOut, faults
 }
 
 // reformat reads every file of Rego at or below the paths, in order. The faults are of files that can't be parsed.
-func (f *policyFmt) reformat(paths []string) (changed []reformatted, faults []error, err error) {
+func (f *policyFmt) reformat(paths []string) (changed []reformatted, faults contracts.Diagnostics, err error) {
 	found := 0
 	for _, root := range paths {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -155,10 +156,9 @@ func (f *policyFmt) reformat(paths []string) (changed []reformatted, faults []er
 			if err != nil {
 				return err
 			}
-			laidOut, err := f.layOut(path, text)
-			if err != nil {
-				faults = append(faults, err)
-			} else if !bytes.Equal(text, laidOut) {
+			laidOut, wrong := f.layOut(path, text)
+			faults = append(faults, wrong...)
+			if !wrong.HasErrors() && !bytes.Equal(text, laidOut) {
 				changed = append(changed, reformatted{path, info.Mode().Perm(), text, laidOut})
 			}
 			return nil
