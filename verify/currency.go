@@ -65,6 +65,9 @@ func (c *currency) verdict() Verdict {
 	case c.whole.unreadable != nil:
 		return with(Inconclusive, asserted, "the log could not be read: "+c.whole.unreadable.Error())
 	}
+	if c.whole.untold != nil {
+		return with(Inconclusive, "whether keys were let in or revoked can't be told: "+c.whole.untold.Error()+". Ask the keeper of the root for its public half, and export the trust file again with that (caio trust export --root)")
+	}
 	return with(Pass, fmt.Sprintf("held to all of the log, %d entries", c.whole.size))
 }
 
@@ -175,6 +178,12 @@ func (c *currency) last() {
 	}
 	if w.disorder != nil {
 		c.fault(w.disorder.Pointer, w.disorder.Reason, w.disorder.Want, w.disorder.Got)
+	}
+	if w.stale != nil && c.first == nil {
+		c.first = w.stale
+	}
+	if at, reason := w.unbelieved(); reason != "" {
+		c.fault(at, reason, "", "")
 	}
 	const reason = "the log holds a later entry of this kind below base, or this one is none"
 	equal(&c.findings, "/snapshot/index", reason, w.snapshot.Index, c.d.Snapshot.Index)

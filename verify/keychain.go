@@ -67,6 +67,7 @@ type KeyChain struct {
 	entered     []entrance
 	revoked     map[string]int64 // from which index
 	revocations []Revocation
+	elsewhere   []Revocation // of keys in other logs
 }
 
 // entrance is a key that was let in.
@@ -75,7 +76,7 @@ type entrance struct {
 	index   int64
 }
 
-// NewKeyChain begins the chain of a tenant's log. Root is nil where no root is pinned: then what a root signed is refused.
+// NewKeyChain begins the chain of a tenant's log; for a reader of the log, "" is the tenant whom its first key entry names. Root is nil where no root is pinned: then what a root signed is refused.
 func NewKeyChain(tenant, log string, root ed25519.PublicKey) *KeyChain {
 	return &KeyChain{tenant: tenant, log: log, root: rootKeys(root), used: map[string]Interval{}, seen: map[string]bool{}, revoked: map[string]int64{}}
 }
@@ -96,6 +97,9 @@ func (c *KeyChain) Follow(index int64, typ string, leaf []byte) error {
 	}
 	by := key.ID()
 	_, offline := c.root.Find(by)
+	if c.tenant == "" && len(c.entered) == 0 {
+		c.tenant = r.Tenant
+	}
 	if r.V != 1 || r.Log != c.log || r.Tenant != c.tenant && (!offline || r.Tenant != "") {
 		return errors.New("it was signed for another log")
 	}
@@ -170,14 +174,20 @@ func (c *KeyChain) revoke(leaf []byte) error {
 	if err != nil {
 		return err
 	}
-	if r.Log != c.log {
-		return errors.New("it was signed for another log")
+	if r.Log != c.log { // of one that was given up, and takes no entries
+		c.elsewhere = append(c.elsewhere, r)
+		return nil
 	}
+	c.Revoke(r)
+	return nil
+}
+
+// Revoke takes in what the root said of a key of this log somewhere else: in the log that follows it, or to the auditor.
+func (c *KeyChain) Revoke(r Revocation) {
 	c.revocations = append(c.revocations, r)
 	if from, ok := c.revoked[r.KID]; !ok || r.From < from {
 		c.revoked[r.KID] = r.From
 	}
-	return nil
 }
 
 // Revoked reports whether the root has revoked the key from the index on, or from before it.
@@ -198,6 +208,9 @@ func (c *KeyChain) Last() string { return c.last }
 // Revocations are those that the log holds, in its order.
 func (c *KeyChain) Revocations() []Revocation { return c.revocations }
 
+// Elsewhere are the revocations that the log holds of keys in other logs, in its order: in such as were given up, and take no entries any more.
+func (c *KeyChain) Elsewhere() []Revocation { return c.elsewhere }
+
 // Keys are the keys with the intervals in which they were in use, whether they were revoked later or not. It is an error where the last key has not said which one it succeeds.
 func (c *KeyChain) Keys() (Keys, error) {
 	if c.expected != "" {
@@ -216,18 +229,12 @@ func (c *KeyChain) Sound() (Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	sound, first := map[string]bool{}, map[string]int64{}
-	for n, e := range c.entered {
-		_, offline := c.root.Find(e.by)
-		if n > 0 && !offline && (!sound[e.by] || c.Revoked(e.by, e.index)) {
-			sound[e.kid] = false
-			continue
-		}
-		sound[e.kid] = true
-		if _, ok := first[e.kid]; !ok {
+	first := map[string]int64{}
+	c.judge(c.revoked, func(e entrance, sound bool) {
+		if _, ok := first[e.kid]; sound && !ok {
 			first[e.kid] = e.index
 		}
-	}
+	})
 	left := keys[:0]
 	for _, key := range keys {
 		kid := key.ID()
@@ -240,4 +247,15 @@ func (c *KeyChain) Sound() (Keys, error) {
 		left = append(left, key)
 	}
 	return left, nil
+}
+
+// judge tells of each key that was let in whether that holds under revocations, from which index for each key: it does not where a revoked key let it in, or one that itself came in so.
+func (c *KeyChain) judge(revoked map[string]int64, tell func(e entrance, sound bool)) {
+	sound := map[string]bool{}
+	for n, e := range c.entered {
+		from, late := revoked[e.by]
+		_, offline := c.root.Find(e.by)
+		sound[e.kid] = n == 0 || offline || sound[e.by] && (!late || e.index < from)
+		tell(e, sound[e.kid])
+	}
 }

@@ -69,6 +69,7 @@ func CheckFile(ctx context.Context, file []byte, trust Trust, o Options) (*Evide
 
 // Check runs the layers signature, document, receipt, witnesses, currency, argmax and outcome. Completeness and replay are for package verify/replay.
 func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict {
+	trust = o.follow(ctx, claims(ev.Statement, "log"), trust)
 	var s Statement
 	key, unsigned := Verify(TypDecision, ev.Statement, trust.Keys, &s)
 	policy, err := trust.policy()
@@ -80,7 +81,7 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	case unsigned == nil:
 		at, receipt = judgeReceipt(ev, s, trust, policy)
 	}
-	signature := Judge(LayerSignature, unsigned)
+	signature := Judge(LayerSignature, o.unknown(unsigned))
 	if unsigned == nil {
 		signature = judgeKey(key, s, trust, at)
 	}
@@ -124,12 +125,12 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 	if _, ok := trust.log(s.Log); !ok {
 		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.origins()), s.Log)
 	}
-	from, revoked := trust.Revoked(key.ID(), s.Log)
+	from, why, revoked := trust.disbelief(key.ID(), s.Log)
 	if revoked && place != nil && place.index >= from {
-		return fail("", "the root has revoked the key, from an index on that is not above the statement's", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(place.index, 10))
+		return fail("", why+"; the statement's index is not below that", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(place.index, 10))
 	}
 	if revoked && s.Base >= from {
-		return fail("/base", "the root has revoked the key, from an index on that is not above the one that the statement claims at least", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
+		return fail("/base", why+"; the index that the statement claims at least is not below that", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
 	}
 	in, ok := trust.Used(key, s.Log)
 	if !ok && revoked {

@@ -112,6 +112,7 @@ type record struct {
 	settings   SettingsRecord
 	activation ActivationRecord
 	outcome    OutcomeRecord
+	pending    bool // a contract that awaits its approval
 	used       bool
 }
 
@@ -130,6 +131,7 @@ func readRecord(e LoggedEntry, trust Trust) (*record, error) {
 		var c ContractRecord
 		key, err = Verify(typ, e.JWS, keys, &c)
 		r.RecordHead, r.RegistryMark = c.RecordHead, c.RegistryMark
+		r.pending = c.Pending && c.Kind == KindRegistered
 		r.fold = func(registry *Registry) error { return registry.Contract(c) }
 	case TypAttestation:
 		var a AttestationEntry
@@ -161,6 +163,9 @@ func readRecord(e LoggedEntry, trust Trust) (*record, error) {
 
 // inUse is why the key was not, at that place.
 func (t Trust) inUse(key Key, log string, index int64) error {
+	if from, why, revoked := t.disbelief(key.ID(), log); revoked && index >= from {
+		return fmt.Errorf("%w at index %d of the log %s: %s", ErrRevoked, index, log, why)
+	}
 	in, ok := t.Used(key, log)
 	if !ok || index < in.NotBefore || in.NotAfter != nil && index > *in.NotAfter {
 		return fmt.Errorf("the key %s was not in use at index %d of the log %s", key.ID(), index, log)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -18,20 +19,47 @@ func (at *proved) outOfOrder(index int64, typ string, leaf []byte) *Fault {
 	if index == at.index || slices.Contains(elsewhere, typ) {
 		return nil
 	}
+	iat, ok := madeAt(leaf)
+	most := int64(slack / time.Second)
+	switch {
+	case !ok: // what has no form is found by those who read it
+	case index < at.index && iat > at.iat+most:
+		return at.disorder(index, "before", "at least", iat-most)
+	case index > at.index && iat < at.iat-most && slices.Contains(prompt, typ):
+		return at.disorder(index, "behind", "at most", iat+most)
+	}
+	return nil
+}
+
+// madeAt is when an entry says that it was made, unverified.
+func madeAt(leaf []byte) (iat int64, ok bool) {
 	var made struct {
 		IAT int64 `json:"iat"`
 	}
-	if parts, err := splitJWS(leaf); err != nil || json.Unmarshal(parts[1], &made) != nil {
-		return nil // what has no form is found by those who read it
+	parts, err := splitJWS(leaf)
+	if err == nil {
+		err = json.Unmarshal(parts[1], &made)
 	}
-	most := int64(slack / time.Second)
+	return made.IAT, err == nil
+}
+
+// leftOut is an entry that changed what is in force well before the decision was made, though the decision says that the log was shorter when its arguments were read: the arguments are those of before; nil for another. A server takes the time first and reads the arguments then, and such entries say when they were signed.
+func (at *proved) leftOut(index, base int64, typ string, leaf []byte) *Fault {
+	kind := claims(leaf, "kind")
 	switch {
-	case index < at.index && made.IAT > at.iat+most:
-		return at.disorder(index, "before", "at least", made.IAT-most)
-	case index > at.index && made.IAT < at.iat-most && slices.Contains(prompt, typ):
-		return at.disorder(index, "behind", "at most", made.IAT+most)
+	case index >= at.index:
+		return nil
+	case typ == TypContract || typ == TypGrant || typ == TypAttestation || typ == TypSettings:
+	case typ == TypActivation && (kind == KindActivated || kind == KindDeactivated):
+	default:
+		return nil
 	}
-	return nil
+	iat, ok := madeAt(leaf)
+	before := time.Duration(at.iat-iat) * time.Second
+	if !ok || before <= slack {
+		return nil
+	}
+	return &Fault{"/base", fmt.Sprintf("the entry at index %d, of type %s, was made %v before the decision, and the document was decided without it", index, typ, before), fmt.Sprintf("more than %d", index), strconv.FormatInt(base, 10)}
 }
 
 func (at *proved) disorder(index int64, where, bound string, limit int64) *Fault {

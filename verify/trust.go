@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/smarthausgroup/caio/contracts/canonical"
@@ -32,6 +33,8 @@ type Trust struct {
 	Root ed25519.PublicKey
 	// Revocations are what the root has revoked.
 	Revocations []Revocation
+
+	outcasts []outcast // as [LogKeys] found them; no file holds them
 }
 
 // Log is a log whose entries are accepted.
@@ -59,7 +62,7 @@ type trustFile struct {
 
 // Encode writes trust.json, indented, keys in order of id and logs of origin.
 func (t Trust) Encode() ([]byte, error) {
-	keys, err := t.Keys.encode()
+	keys, err := t.believed().encode()
 	if err != nil {
 		return nil, err
 	}
@@ -184,29 +187,40 @@ func (f trustFile) revocations() (ed25519.PublicKey, []Revocation, error) {
 	return root[0].Public, revocations, nil
 }
 
-// Revoked is the least index of the log from which on the root has revoked the key.
-func (t Trust) Revoked(kid, log string) (from int64, revoked bool) {
-	for _, r := range t.Revocations {
-		if r.KID == kid && r.Log == log && (!revoked || r.From < from) {
-			from, revoked = r.From, true
-		}
-	}
-	return from, revoked
-}
-
-// Used is the interval of the log in which what the key signed is accepted: that in which it was in use, as far as the root has not revoked it. It is false where there is none.
+// Used is the interval of the log in which what the key signed is accepted: that in which it was in use, as far as the root has not revoked it, or the one that let it in. It is false where there is none.
 func (t Trust) Used(key Key, log string) (Interval, bool) {
 	used, ok := Interval{}, true
 	if key.Intervals != nil {
 		used, ok = key.Intervals[log]
 	}
-	from, revoked := t.Revoked(key.ID(), log)
+	from, _, revoked := t.disbelief(key.ID(), log)
 	if !ok || !revoked || used.NotAfter != nil && *used.NotAfter < from {
 		return used, ok
 	}
 	last := from - 1
 	used.NotAfter = &last
 	return used, used.NotBefore <= last
+}
+
+// believed are the keys without those that a revoked key let in.
+func (t Trust) believed() Keys {
+	var list Keys
+	for _, key := range t.Keys {
+		cut := func(o outcast) bool { return o.kid == key.ID() && key.Intervals[o.log].NotBefore >= o.from }
+		if slices.ContainsFunc(t.outcasts, cut) {
+			key.Intervals = maps.Clone(key.Intervals)
+			for _, o := range t.outcasts {
+				if cut(o) {
+					delete(key.Intervals, o.log)
+				}
+			}
+			if len(key.Intervals) == 0 {
+				continue
+			}
+		}
+		list = append(list, key)
+	}
+	return list
 }
 
 // key is the zero key where the log has none.

@@ -18,6 +18,8 @@ type Options struct {
 	Progress func(done, size int64)
 	// Follows is told of the log that the decision's log follows, where its first entry says so. May be nil.
 	Follows func(Former)
+
+	keys *LogKeys // what Log says of its keys; nil for no log, and for one that could not be read so far
 }
 
 // whole is what all of a log says of a decision.
@@ -32,13 +34,16 @@ type whole struct {
 	erasedAt                         int64            // where the log holds it, -1 for nowhere
 	follows                          *Former          // the log that was given up for this one, nil for none
 	disorder                         *Fault           // an entry whose time does not fit its place, nil for none
+	stale                            *Fault           // what was in force before the decision was made, and base leaves out, nil for nothing
+	rests                            map[rest]resting // what an entry put in force, or out of it, that is not to be believed
 	broken, unreadable               error            // the log is not what its checkpoint says; it could not be read
+	untold                           error            // what it says of its keys can't be told under the trust file
 }
 
 // readWhole reads the log, which must hold what the receipt's checkpoint says.
 func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, trust Trust, o Options) *whole {
 	none := Reference{Index: -1}
-	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, erasure: erasure, erasedAt: -1}
+	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, erasure: erasure, erasedAt: -1}
 	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
 		return w
 	}
@@ -60,6 +65,12 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		w.unreadable = err
 	default:
 		w.broken = bad
+		if o.keys != nil {
+			w.untold = o.keys.Untold()
+			if err := o.keys.Fault(); err != nil {
+				w.broken = err
+			}
+		}
 		if w.follows != nil && o.Follows != nil {
 			o.Follows(*w.follows)
 		}
@@ -91,6 +102,9 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	}
 	move := func(r *Reference) { r.Index, r.Revision = index, r.Revision+1 }
 	below := index < d.Base
+	if w.stale == nil && !below {
+		w.stale = at.leftOut(index, d.Base, typ, leaf)
+	}
 	switch {
 	case typ == TypRecovery:
 		w.follows, err = trust.Former(d.Log, index, leaf)
@@ -100,17 +114,21 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 			move(&w.snapshot)
 		}
 		move(&w.attestations)
-		r, err := inForce(index, leaf, d, trust)
+		return w.service(index, leaf, d, trust)
+	case below && typ == TypSettings:
+		move(&w.settings)
+		r, believed, err := inForce(index, leaf, d, trust)
+		if err == nil {
+			w.rest(rest{what: theSettings}, r, believed)
+		}
+		return err
+	case below && typ == TypActivation:
+		r, believed, err := inForce(index, leaf, d, trust)
 		if err != nil {
 			return err
 		}
-		return r.fold(&w.registry)
-	case below && typ == TypSettings:
-		move(&w.settings)
-	case below && typ == TypActivation:
-		r, err := inForce(index, leaf, d, trust)
-		if err != nil {
-			return err
+		if r.activation.Kind == KindActivated || r.activation.Kind == KindDeactivated {
+			w.rest(rest{what: aBundle, name: r.activation.Bundle}, r, believed)
 		}
 		switch a := r.activation; a.Kind {
 		case KindActivated:
@@ -130,13 +148,16 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	return nil
 }
 
-// inForce reads an entry of the log that changes what is in force, and holds it to its place.
-func inForce(index int64, leaf []byte, d *Document, trust Trust) (*record, error) {
-	r, err := readRecord(LoggedEntry{Index: index, JWS: leaf}, trust)
+// inForce reads an entry of the log that changes what is in force, and holds it to its place. Under a key that is not to be believed there it is read too, since the server acted on it.
+func inForce(index int64, leaf []byte, d *Document, trust Trust) (r *record, unbelieved, err error) {
+	r, err = readRecord(LoggedEntry{Index: index, JWS: leaf}, trust)
+	if errors.Is(err, ErrRevoked) {
+		unbelieved, err = err, nil
+	}
 	if err == nil {
 		err = r.belongs(d)
 	}
-	return r, err
+	return r, unbelieved, err
 }
 
 // claims is a text that the payload of an entry holds under a key, unverified; "" for none.

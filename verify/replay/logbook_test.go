@@ -3,6 +3,7 @@ package replay_test
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/ed25519"
@@ -48,6 +49,8 @@ const (
 	witnessSeed
 	approverSeed
 	releaseSeed
+	rootSeed
+	secondSeed
 )
 
 func signerOf(t testing.TB, seed byte) *verify.Signer {
@@ -76,6 +79,7 @@ type logbook struct {
 	at     time.Time // of the witness's clock
 	now    time.Time // that entries besides decisions state
 	cosign bool
+	by     byte // whose key signs entries, the issuer's if 0
 }
 
 func (l *logbook) ReadHashes(indexes []int64) ([]sumdb.Hash, error) {
@@ -103,10 +107,16 @@ func (l *logbook) add(leaf []byte) int64 {
 	return index
 }
 
-// sign appends an entry under the issuer's key.
+// sign appends an entry under the key that is in use.
 func (l *logbook) sign(typ string, payload any) int64 {
 	l.t.Helper()
-	leaf, err := signerOf(l.t, issuerSeed).Sign(typ, payload)
+	return l.signBy(cmp.Or(l.by, issuerSeed), typ, payload)
+}
+
+// signBy appends an entry under any key.
+func (l *logbook) signBy(seed byte, typ string, payload any) int64 {
+	l.t.Helper()
+	leaf, err := signerOf(l.t, seed).Sign(typ, payload)
 	l.must(err)
 	return l.add(leaf)
 }
@@ -316,6 +326,7 @@ func newWorld(t testing.TB) *world {
 		Attestations: map[string]contracts.Attestation{}, History: map[string]contracts.History{"winner": {N: 30, OK: 30, P95: 50}}, Time: decided,
 	}
 	w.header = verify.Header{DecisionID: verify.NewDecisionID(decided, [10]byte{}), Issuer: "caio.example.com", Log: logOrigin, Engine: build, Time: decided}
+	w.firstKey()
 	w.settings([]any{"eu", "us"})
 	w.activate(bundleOf(t, strings.Replace(policy, "keeps data in", "has data in", 1)), "")
 	for _, c := range contractsOf(t) {
@@ -332,6 +343,16 @@ func newWorld(t testing.TB) *world {
 	w.activate(bundleOf(t, policy), w.before.header.Bundles[0].Digest)
 	w.now = decided
 	return w
+}
+
+// firstKey is the entry with which a log begins: the issuer's key lets itself in.
+func (w *world) firstKey() {
+	w.sign(verify.TypKey, w.keyRecord(verify.KeyActivated, issuerSeed))
+}
+
+func (w *world) keyRecord(kind string, subject byte) verify.KeyRecord {
+	s := signerOf(w.t, subject)
+	return verify.KeyRecord{RecordHead: w.head(), Kind: kind, KID: s.KeyID(), X: base64.RawURLEncoding.EncodeToString(s.Public())}
 }
 
 func (w *world) settings(permitted []any) {

@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"slices"
 	"strings"
 	"testing"
@@ -212,6 +213,9 @@ func TestTimesInTheLog(t *testing.T) {
 	statement := func(w *world) any {
 		return verify.Statement{V: 1, ID: "x", Tenant: "acme", Log: logOrigin, Base: int64(len(w.leaves)), IAT: w.now.Unix(), Bundles: []string{}, Retention: verify.RetentionStandard}
 	}
+	revocation := func(w *world) any {
+		return verify.RevocationRecord{V: 1, Log: "another", KID: "x", From: 5, IAT: w.now.Unix(), Reason: "x"}
+	}
 	always, never := 2*most, time.Duration(1<<62)
 	for typ, test := range map[string]struct {
 		before, behind time.Duration // how much younger, and how much older, an entry must be to be a fault
@@ -224,23 +228,26 @@ func TestTimesInTheLog(t *testing.T) {
 		verify.TypShadow:      {most, never, record},
 		verify.TypHold:        {most, never, record},
 		verify.TypErasure:     {most, never, record},
-		verify.TypKey:         {never, never, record},
-		verify.TypRevocation:  {never, never, record},
+		verify.TypRevocation:  {never, never, revocation}, // the root's clock is another
 	} {
 		for _, off := range []time.Duration{0, most, most + time.Second, always, 1000 * time.Hour} {
 			for _, before := range []bool{true, false} {
 				w := newWorld(t)
-				w.cosign, w.trust.Policy = false, ""
+				w.cosign, w.trust.Policy, w.trust.Root = false, "", private(rootSeed).Public().(ed25519.PublicKey)
+				by := issuerSeed
+				if typ == verify.TypRevocation {
+					by = rootSeed
+				}
 				if before {
 					w.now = decided.Add(off)
-					w.sign(typ, test.payload(w))
+					w.signBy(by, typ, test.payload(w))
 				}
 				w.now = decided
 				ev := w.publish(w.honest())
 				allowed := test.before
 				if !before {
 					w.now = decided.Add(-off)
-					w.sign(typ, test.payload(w))
+					w.signBy(by, typ, test.payload(w))
 					allowed = test.behind
 				}
 				code, verdicts := w.verdicts(written(t, ev), true)

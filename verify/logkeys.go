@@ -1,0 +1,239 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/smarthausgroup/caio/verify/tlog"
+)
+
+// follow reads the log's entries on keys, for a trust file that is up to date with them. What else is wrong with the log is found where it is read again.
+func (o *Options) follow(ctx context.Context, origin string, trust Trust) Trust {
+	if o.Log == nil {
+		return trust
+	}
+	o.Log = &steady{Source: o.Log}
+	var err error
+	if o.keys, err = trust.ReadKeys(ctx, o.Log, origin, nil); err != nil {
+		o.keys = nil
+		return trust
+	}
+	return o.keys.Trust()
+}
+
+// unknown adds to the error of a statement whose key nobody knows how an honest one can come to that.
+func (o *Options) unknown(err error) error {
+	switch {
+	case !errors.Is(err, ErrUntrusted):
+		return err
+	case o.keys != nil:
+		return fmt.Errorf("%w, and none that it holds let this one into the log", err)
+	}
+	return fmt.Errorf("%w. If it came into use after that was made, caio trust update takes it over, and a copy of the log (--log) shows it here", err)
+}
+
+// steady is a log that may grow, as it was when its checkpoint was first asked for.
+type steady struct {
+	tlog.Source
+	checkpoint []byte
+}
+
+// Read implements [tlog.Source].
+func (s *steady) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if path != tlog.CheckpointPath {
+		return s.Source.Read(ctx, path, limit)
+	}
+	if s.checkpoint == nil {
+		text, err := s.Source.Read(ctx, path, limit)
+		if err != nil {
+			return nil, err
+		}
+		s.checkpoint = text
+	}
+	return s.checkpoint, nil
+}
+
+// LogKeys brings a trust file up to date with what a log says of its own keys (spec/proof.md, "The statement and the signature"). It takes nobody's word but that of keys that the file pins: a key counts that one of them let in, or one that these let in, or the pinned root; it leaves where it was retired; and what the root has revoked is not believed, nor whom a revoked key let in.
+type LogKeys struct {
+	trust  Trust
+	origin string
+	chain  *KeyChain
+	now    Trust
+	fault  error
+	untold error
+}
+
+// Follow begins with the file, and the first entry of the log of that origin.
+func (t Trust) Follow(origin string) *LogKeys {
+	return &LogKeys{trust: t, origin: origin, chain: NewKeyChain("", origin, t.Root), now: t}
+}
+
+// Take reads the next entry of the log. Those that say nothing of keys are passed over.
+func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
+	if typ != TypKey && typ != TypRevocation || k.fault != nil || k.untold != nil {
+		return
+	}
+	refused := func(what string, err error) error {
+		return fmt.Errorf("the entry at index %d, %s: %w", index, what, err)
+	}
+	if typ == TypRevocation && k.trust.Root == nil {
+		k.untold = fmt.Errorf("at index %d the log holds a revocation of the key %q, which only an offline root can sign, and the trust file pins none", index, claims(leaf, "kid"))
+		return
+	}
+	switch err := k.chain.Follow(index, typ, leaf); {
+	case err == nil:
+		k.bring()
+	case k.trust.Root == nil && errors.Is(err, ErrUntrusted):
+		k.untold = refused("on a key, is of none that the log let in before, and the trust file pins no offline root that could have signed it", err)
+	default:
+		k.fault = refused("on a key, can't stand there", err)
+	}
+}
+
+// Trust is the file as the entries so far bring it up to date. It knows the keys, too, that a revoked key let in, and that none of what they signed is to be believed; [Trust.Encode] leaves them out.
+func (k *LogKeys) Trust() Trust { return k.now }
+
+// Untold is what the entries say of keys that can't be read under the file: it pins no root; nil for nothing.
+func (k *LogKeys) Untold() error { return k.untold }
+
+// Fault is why the log's entries on keys don't hold, or are not those of the log that the file is about, once all were read; nil if they are. A log that says nothing of keys has none.
+func (k *LogKeys) Fault() error {
+	if k.fault != nil || k.untold != nil || len(k.chain.entered) == 0 {
+		return k.fault
+	}
+	if _, err := k.chain.Keys(); err != nil {
+		return err
+	}
+	for _, key := range k.trust.Keys {
+		in, pinned := key.Intervals[k.origin]
+		used, known := k.chain.used[key.ID()]
+		switch {
+		case !pinned:
+		case !known:
+			return fmt.Errorf("the log never let the key %s in, which the trust file says was in use there %s", key.ID(), in)
+		case used.NotAfter != nil && *used.NotAfter < in.NotBefore || in.NotAfter != nil && *in.NotAfter < used.NotBefore:
+			return fmt.Errorf("the log says that the key %s was in use %s, and the trust file %s", key.ID(), used, in)
+		}
+	}
+	return nil
+}
+
+// bring makes the file anew.
+func (k *LogKeys) bring() {
+	now := k.trust
+	now.Revocations = k.revocations()
+	now.Keys, now.outcasts = slices.Clone(now.Keys), nil
+	revoked := map[string]int64{}
+	for _, r := range now.Revocations {
+		if from, ok := revoked[r.KID]; r.Log == k.origin && (!ok || r.From < from) {
+			revoked[r.KID] = r.From
+		}
+	}
+	vouched := map[string]bool{}
+	k.chain.judge(revoked, func(e entrance, sound bool) {
+		_, offline := k.chain.root.Find(e.by)
+		if vouched[e.kid] = vouched[e.kid] || vouched[e.by] || offline || k.pinned(e.kid); !vouched[e.kid] {
+			return
+		}
+		if !sound {
+			now.outcasts = append(now.outcasts, outcast{kid: e.kid, log: k.origin, by: e.by, from: e.index})
+		}
+		now.Keys = slices.DeleteFunc(now.Keys, func(key Key) bool { return key.ID() == e.kid })
+		now.Keys = append(now.Keys, k.key(e.kid))
+	})
+	slices.SortFunc(now.Keys, func(a, b Key) int { return cmp.Compare(a.ID(), b.ID()) })
+	k.now = now
+}
+
+// revocations are those of the file and those of the log, each once.
+func (k *LogKeys) revocations() []Revocation {
+	list := slices.Clone(k.trust.Revocations)
+	for _, r := range slices.Concat(k.chain.Revocations(), k.chain.Elsewhere()) {
+		if !slices.ContainsFunc(list, func(other Revocation) bool { return other.JWS == r.JWS }) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// pinned reports whether the file itself holds the key for the log.
+func (k *LogKeys) pinned(kid string) bool {
+	key, ok := k.trust.Keys.Find(kid)
+	_, named := key.Intervals[k.origin]
+	return ok && (key.Intervals == nil || named)
+}
+
+// key is one that the log let in, with what both the log and the file say of when it was in use there.
+func (k *LogKeys) key(kid string) Key {
+	key, known := k.trust.Keys.Find(kid)
+	if !known {
+		key, _ = k.chain.keys.Find(kid)
+	}
+	intervals := map[string]Interval{}
+	if known && key.Intervals == nil { // good everywhere
+		for _, log := range k.trust.Logs {
+			intervals[log.Origin] = Interval{}
+		}
+	}
+	maps.Copy(intervals, key.Intervals)
+	used := k.chain.used[kid]
+	if in, ok := intervals[k.origin]; ok {
+		used.NotBefore = max(used.NotBefore, in.NotBefore)
+		if in.NotAfter != nil && (used.NotAfter == nil || *in.NotAfter < *used.NotAfter) {
+			used.NotAfter = in.NotAfter
+		}
+	}
+	intervals[k.origin] = used
+	return Key{key.Public, intervals}
+}
+
+// outcast is a key that a revoked key let into a log, or one that came in so itself: nothing that it signed from its entry on is to be believed.
+type outcast struct {
+	kid, log, by string
+	from         int64
+}
+
+// ErrRevoked is that a key signed an entry, and is not to be believed there: the root has revoked it, or the one that let it in.
+var ErrRevoked = errors.New("not to be believed")
+
+// disbelief is from which index of the log on the key is not to be believed, and why.
+func (t Trust) disbelief(kid, log string) (from int64, why string, found bool) {
+	for _, r := range t.Revocations {
+		if r.KID == kid && r.Log == log && (!found || r.From < from) {
+			from, found = r.From, true
+			why = fmt.Sprintf("the root has revoked the key %s from index %d on: %s", kid, from, plain(r.Reason))
+		}
+	}
+	for _, o := range t.outcasts {
+		if o.kid == kid && o.log == log && (!found || o.from < from) {
+			from, found = o.from, true
+			why = fmt.Sprintf("the key %s was let in at index %d by the key %s, which the root has revoked, or the one that let that in", kid, o.from, o.by)
+		}
+	}
+	return from, why, found
+}
+
+// ReadKeys reads a whole log, under the key that the file pins of it, for what it says of the keys that sign it. The errors are those of [tlog.CheckLog], and that the file holds no key of the log.
+func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, progress func(done, size int64)) (*LogKeys, error) {
+	policy, err := t.policy()
+	if err != nil {
+		return nil, err
+	}
+	keys, reason := logKeys(origin, t, policy)
+	if reason != "" {
+		return nil, errors.New(reason)
+	}
+	k := t.Follow(origin)
+	_, err = tlog.CheckLog(ctx, log, tlog.Options{Keys: keys[:1], Progress: progress, Leaf: func(index int64, leaf []byte) error {
+		typ, err := TypOf(leaf)
+		if err == nil { // whoever checks entries says what is wrong with it otherwise
+			k.Take(index, typ, leaf)
+		}
+		return nil
+	}})
+	return k, err
+}

@@ -1,0 +1,215 @@
+package replay_test
+
+import (
+	"cmp"
+	"crypto/ed25519"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// TestStaleBase: an operator decides under what was in force earlier, and says of the log that it was as short then. With the log at hand that is seen by what was put in force well before the decision was made.
+func TestStaleBase(t *testing.T) {
+	for name, stale := range map[string]struct {
+		base   int64
+		revert func(w *world)
+	}{
+		"the bundle":   {9, func(*world) {}},
+		"settings too": {8, (*world).oldSettings},
+		"attestations too": {7, func(w *world) {
+			w.oldSettings()
+			w.arguments.Attestations, w.header.Attestations = w.before.arguments.Attestations, w.before.header.Attestations
+		}},
+	} {
+		w := newWorld(t)
+		w.arguments.Bundles, w.header.Bundles = w.before.arguments.Bundles, w.before.header.Bundles
+		stale.revert(w)
+		for range 300 {
+			w.sign(verify.TypFailure, verify.FailureRecord{RecordHead: w.head(), ID: "x", Code: "x"})
+		}
+		p := w.honest()
+		p.document.Base = stale.base
+		code, verdicts := w.verdicts(written(t, w.publish(p)), true)
+		if v := of(t, verdicts, verify.LayerCurrency); code != verify.ExitFailed || v.Status != verify.Fail || v.Pointer != "/base" {
+			t.Errorf("%s: exit %d, %+v", name, code, v)
+		}
+	}
+}
+
+func (w *world) oldSettings() {
+	w.arguments.Settings, w.header.Settings = w.before.arguments.Settings, w.before.header.Settings
+}
+
+// TestLeftOut: what was put in force while a decision was on its way may be missing in it, and nothing older.
+func TestLeftOut(t *testing.T) {
+	activation := func(kind string) func(w *world) {
+		return func(w *world) {
+			w.sign(verify.TypActivation, verify.ActivationRecord{RecordHead: w.head(), Kind: kind, Bundle: "baseline", Digest: w.header.Bundles[0].Digest, Key: "release"})
+		}
+	}
+	for name, c := range map[string]struct {
+		change  func(w *world)
+		matters bool
+	}{
+		"settings": {func(w *world) { w.sign(verify.TypSettings, verify.SettingsRecord{RecordHead: w.head(), Settings: "x"}) }, true},
+		"a contract": {func(w *world) {
+			w.sign(verify.TypContract, verify.ContractRecord{RecordHead: w.head(), Kind: verify.KindRemoved, Service: "winner"})
+		}, true},
+		"a grant": {func(w *world) {
+			w.sign(verify.TypGrant, verify.GrantRecord{RecordHead: w.head(), Kind: verify.KindRevoked, Service: "x"})
+		}, true},
+		"an attestation": {func(w *world) {
+			w.sign(verify.TypAttestation, verify.AttestationEntry{RecordHead: w.head(), Service: "winner", Level: contracts.SelfAttested})
+		}, true},
+		"a bundle":             {activation(verify.KindActivated), true},
+		"a bundle out":         {activation(verify.KindDeactivated), true},
+		"a bundle pushed":      {activation(verify.KindPushed), false},
+		"a bundle in a shadow": {activation(verify.KindShadowed), false},
+	} {
+		for _, ago := range []time.Duration{-time.Second, 0, time.Minute, time.Minute + time.Second, 720 * time.Hour} {
+			w := newWorld(t)
+			p := w.honest()
+			w.now = decided.Add(-ago)
+			c.change(w)
+			w.now = decided
+			code, verdicts := w.verdicts(written(t, w.publish(p)), true)
+			v := of(t, verdicts, verify.LayerCurrency)
+			if fault := c.matters && ago > time.Minute; fault != (code == verify.ExitFailed && v.Pointer == "/base") || !fault && code != verify.ExitVerified {
+				t.Errorf("%s %v before the decision: exit %d, %+v", name, ago, code, v)
+			}
+		}
+	}
+}
+
+// pinned is a world whose trust file pins the offline root, and holds the issuer's key from the log's beginning.
+func pinned(t testing.TB) *world {
+	w := newWorld(t)
+	w.trust.Root = private(rootSeed).Public().(ed25519.PublicKey)
+	w.trust.Keys[0].Intervals = map[string]verify.Interval{logOrigin: {}}
+	return w
+}
+
+// handOver has the key in use let another in, or the root.
+func (w *world) handOver(offline bool) {
+	w.t.Helper()
+	before := cmp.Or(w.by, issuerSeed)
+	if offline {
+		w.signBy(rootSeed, verify.TypKey, w.rootRecord(secondSeed))
+	} else {
+		w.signBy(before, verify.TypKey, w.keyRecord(verify.KeyActivated, secondSeed))
+		w.signBy(before, verify.TypKey, w.keyRecord(verify.KeyRetired, before))
+	}
+	w.signBy(secondSeed, verify.TypKey, w.keyRecord(verify.KeySucceeds, before))
+	w.by = secondSeed
+}
+
+func (w *world) revoke(seed byte, from int64) {
+	w.signBy(rootSeed, verify.TypRevocation, verify.RevocationRecord{V: 1, Log: logOrigin, KID: signerOf(w.t, seed).KeyID(), From: from, IAT: w.now.Unix(), Reason: "stolen"})
+}
+
+func (w *world) want(name string, ev *verify.Evidence, code int, layer string, status verify.Status, reason string) {
+	w.t.Helper()
+	got, verdicts := w.verdicts(written(w.t, ev), true)
+	if v := of(w.t, verdicts, layer); got != code || v.Status != status || !strings.Contains(v.Reason, reason) {
+		w.t.Errorf("%s: exit %d, %+v", name, got, v)
+	}
+}
+
+// TestRevokedInTheLog: whoever reads the log under a pinned root believes what the root says there of a key, though his trust file was made before.
+func TestRevokedInTheLog(t *testing.T) {
+	for name, c := range map[string]struct {
+		from   int64 // relative to the decision
+		code   int
+		layer  string
+		status verify.Status
+		reason string
+	}{
+		"from the decision on":     {0, verify.ExitFailed, verify.LayerSignature, verify.Fail, "the root has revoked the key"},
+		"from long before":         {-5, verify.ExitFailed, verify.LayerSignature, verify.Fail, "stolen"},
+		"from its outcome on":      {1, verify.ExitFailed, verify.LayerCurrency, verify.Fail, "not to be believed"},
+		"from behind the evidence": {2, verify.ExitVerified, verify.LayerSignature, verify.Pass, ""},
+	} {
+		w := pinned(t)
+		ev := w.publish(w.honest())
+		at := w.indexOf(ev)
+		w.handOver(true)
+		w.revoke(issuerSeed, at+c.from)
+		w.want(name, ev, c.code, c.layer, c.status, c.reason)
+		w.trust.Root = nil
+		w.want(name+", and no root pinned", ev, verify.ExitUntold, verify.LayerCurrency, verify.Inconclusive, "pins no offline root")
+	}
+}
+
+// TestKeysOfTheLog: a trust file of before a rotation is brought up to date by the log, and a key that a revoked one let in is not believed, whether the file holds it or not.
+func TestKeysOfTheLog(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		w := pinned(t)
+		w.handOver(false)
+		in := int64(len(w.leaves)) - 3
+		if held {
+			w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, secondSeed).Public(), Intervals: map[string]verify.Interval{logOrigin: {NotBefore: in}}})
+		}
+		ev := w.publish(w.honest())
+		w.want("let in", ev, verify.ExitVerified, verify.LayerSignature, verify.Pass, "")
+		w.signBy(rootSeed, verify.TypKey, w.rootRecord(strangerSeed))
+		w.signBy(strangerSeed, verify.TypKey, w.keyRecord(verify.KeySucceeds, secondSeed))
+		w.revoke(issuerSeed, in+1)
+		w.want("let in before that", ev, verify.ExitVerified, verify.LayerSignature, verify.Pass, "")
+		w.revoke(issuerSeed, in)
+		w.want("let in by a revoked key", ev, verify.ExitFailed, verify.LayerSignature, verify.Fail, "was let in at index")
+	}
+	// A log whose keys nobody whom the file pins let in.
+	w := pinned(t)
+	w.trust.Keys[0].Public = signerOf(t, strangerSeed).Public()
+	w.want("another log's keys", w.publish(w.honest()), verify.ExitFailed, verify.LayerSignature, verify.Fail, "none that it holds let this one")
+	// A key that no entry let in, though the file holds it.
+	w = pinned(t)
+	w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, strangerSeed).Public(), Intervals: map[string]verify.Interval{logOrigin: {}}})
+	w.by = strangerSeed
+	w.want("a key without an entry", w.publish(w.honest()), verify.ExitFailed, verify.LayerCurrency, verify.Fail, "")
+}
+
+func (w *world) rootRecord(subject byte) verify.KeyRecord {
+	r := w.keyRecord(verify.KeyActivated, subject)
+	r.Tenant, r.Base = "", 0
+	return r
+}
+
+// TestRestsOnARevokedKey: what a key put in force that was stolen by then is no premise, until somebody else puts it there again.
+func TestRestsOnARevokedKey(t *testing.T) {
+	w := pinned(t)
+	w.handOver(true)
+	w.now = decided.Add(-time.Hour)
+	w.revoke(issuerSeed, 6) // the winner is registered at 6 and attested at 7, settings are at 8, the bundle at 9
+	step := func(name, reason string, more func()) {
+		t.Helper()
+		w.now = decided.Add(-time.Hour)
+		more()
+		w.now = decided
+		leaves, hashes := len(w.leaves), len(w.hashes)
+		ev := w.publish(w.honest())
+		if reason == "" {
+			w.want(name, ev, verify.ExitVerified, verify.LayerCurrency, verify.Pass, "")
+		} else {
+			w.want(name, ev, verify.ExitFailed, verify.LayerCurrency, verify.Fail, reason)
+		}
+		w.leaves, w.hashes = w.leaves[:leaves], w.hashes[:hashes]
+	}
+	step("nothing again", "the entry at index", func() {})
+	step("settings again", "the entry at index", func() { w.settings([]any{"eu"}) })
+	step("the bundle again", "the entry at index", func() { w.activate(w.arguments.Bundles[0], w.header.Bundles[0].Digest) })
+	extra := contract(t, "extra", "us", "")
+	step("another service", "the service winner rests on the entry at index 6: not to be believed", func() { w.register(extra) })
+	winner := w.arguments.Contracts[3]
+	step("the winner again", "the attestation of the service winner rests on the entry at index 7", func() {
+		w.arguments.Contracts = append(w.arguments.Contracts[:3:3], extra)
+		w.register(winner)
+	})
+	step("attested again", "", func() {
+		w.attested = nil
+		w.attest("winner", contracts.Audited)
+	})
+}
