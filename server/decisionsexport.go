@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/smarthausgroup/caio/engine/impact"
 	"github.com/smarthausgroup/caio/engine/impact/export"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
@@ -83,10 +85,9 @@ func (e *decisionsExport) write(ctx context.Context, t *tenant, now *inForce, sp
 		if err != nil {
 			return err
 		}
-		if k.Document == nil {
-			continue // erased
-		}
-		if err := e.decision(ctx, t, k); err != nil {
+		if err := e.decision(ctx, t, k); errors.Is(err, impact.ErrErased) {
+			continue
+		} else if err != nil {
 			return fmt.Errorf("the decision %s can't be exported: %w", k.ID, err)
 		}
 		if time.Since(flushed) > progressEvery {
@@ -103,7 +104,7 @@ func (e *decisionsExport) write(ctx context.Context, t *tenant, now *inForce, sp
 
 // decision writes one, after what it names.
 func (e *decisionsExport) decision(ctx context.Context, t *tenant, k *store.Kept) error {
-	document, disclosures, err := e.server.decoded(ctx, k)
+	document, disclosures, err := e.cases.decoded(ctx, k)
 	if err != nil {
 		return err
 	}

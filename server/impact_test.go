@@ -224,6 +224,42 @@ func TestImpactWithoutContent(t *testing.T) {
 	}
 }
 
+// TestImpactHoldsDocuments: a document that decodes, and is not the one that was signed, is not decided again and not exported; one that was erased is counted apart, and left out of an export.
+func TestImpactHoldsDocuments(t *testing.T) {
+	i := start(t, somewhere)
+	operator := i.token("default", auth.Operator)
+	i.register(operator, priced("eu", "0.001"))
+	for n := range 4 {
+		i.decide(operator, about("a", fmt.Sprintf("person-%d", n)))
+	}
+	const candidate = `{"settings": {"somewhere": {"regions": ["us"]}}}`
+	if r := i.erase(operator, "person-3", true); r.status != 201 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if answer, want := i.settingsImpact(operator, candidate), (impact.Counts{Total: 4, Changed: 3, RoutedToDenied: 3, Erased: 1}); answer.Counts != want || len(answer.Failures) != 0 {
+		t.Errorf("%+v, not %+v: %+v", answer.Counts, want, answer.Failures)
+	}
+	if n, err := decisionsIn(i.call("GET", "/v1/decisions/export", operator, "").body); n != 3 || err != nil {
+		t.Errorf("%d were exported, %v", n, err)
+	}
+	i.edit(
+		"UPDATE entries SET document = CAST(replace(CAST(document AS TEXT), '\"trust\"', '\"truss\"') AS BLOB) WHERE idx = (SELECT idx FROM decisions ORDER BY id LIMIT 1)",
+		"UPDATE entries SET document = (SELECT e.document FROM entries e JOIN decisions d ON d.idx = e.idx ORDER BY d.id LIMIT 1 OFFSET 2) WHERE idx = (SELECT idx FROM decisions ORDER BY id LIMIT 1 OFFSET 1)",
+	)
+	answer := i.settingsImpact(operator, candidate)
+	if want := (impact.Counts{Total: 4, Changed: 1, RoutedToDenied: 1, Erased: 1, Errors: 2}); answer.Counts != want || len(answer.Failures) != 2 {
+		t.Errorf("%+v, not %+v: %+v", answer.Counts, want, answer.Failures)
+	}
+	for _, failure := range answer.Failures {
+		if !strings.Contains(failure.Error, "and its statement says") {
+			t.Errorf("%+v", failure)
+		}
+	}
+	if n, err := decisionsIn(i.call("GET", "/v1/decisions/export", operator, "").body); err == nil {
+		t.Errorf("an export of changed documents was taken for a whole one of %d", n)
+	}
+}
+
 // TestImpactCountsErrors: a document that is gone or damaged is an error, not left out.
 func TestImpactCountsErrors(t *testing.T) {
 	i := start(t, somewhere)
@@ -239,7 +275,7 @@ func TestImpactCountsErrors(t *testing.T) {
 		must(t, err)
 	}
 	answer := i.settingsImpact(operator, `{"settings": {"somewhere": {"regions": ["us"]}}}`)
-	if want := (impact.Counts{Total: 4, Changed: 2, RoutedToDenied: 2, Errors: 2}); answer.Counts != want || len(answer.Failures) != 2 || !strings.Contains(answer.Failures[0].Error, "no longer kept") {
+	if want := (impact.Counts{Total: 4, Changed: 2, RoutedToDenied: 2, Errors: 2}); answer.Counts != want || len(answer.Failures) != 2 || !strings.Contains(answer.Failures[0].Error, "no entry says that it was erased") {
 		t.Errorf("%+v, not %+v: %+v", answer.Counts, want, answer.Failures)
 	}
 	// An export of them has no end.

@@ -207,11 +207,16 @@ func (s *Server) whyGoneOf(ctx context.Context, t *tenant, d store.Decision, sta
 	if err != nil {
 		return erasure{}, false, err
 	}
-	var claims verify.Statement
-	if _, err := verify.Verify(verify.TypDecision, statement, keys, &claims); err != nil {
-		return erasure{}, false, t.misplaced(d.Index, "the statement does not hold", err)
+	claims, err := t.holdDocument(d, statement, nil, keys)
+	if err != nil {
+		return erasure{}, false, err
 	}
 	return s.whyGone(ctx, t, d, claims.Retention, document)
+}
+
+// unexplained is that a document is missing for no reason.
+func (t *tenant) unexplained(d store.Decision) error {
+	return t.misplaced(d.Index, "the document of decision "+d.ID+" is not stored, and no entry says that it was erased", nil)
 }
 
 // erasedDocument is the problem of a decision whose document is not stored.
@@ -221,7 +226,7 @@ func (s *Server) erasedDocument(ctx context.Context, t *tenant, d store.Decision
 		return err
 	}
 	if !found {
-		return fmt.Errorf("server: the document of decision %s is not stored, and no entry says that it was erased: %w", d.ID, store.ErrInconsistent)
+		return t.unexplained(d)
 	}
 	return newProblem(http.StatusGone, "erased", fmt.Sprintf("The document of this decision was erased, as entry %d of the log says. Its statement and its evidence without the document are there still.", e.index))
 }

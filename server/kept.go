@@ -1,8 +1,8 @@
 package server
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -99,25 +99,32 @@ func (l timeline) attestations(base int64) []verify.AttestationRecord {
 	return records
 }
 
-// decoded reads what is stored of a decision; disclosures that are gone are missing.
-func (s *Server) decoded(ctx context.Context, k *store.Kept) (*verify.Document, []verify.Disclosure, error) {
+// decoded reads what is stored of a decision, which is held to its statement; disclosures that are gone are missing. The error is impact.ErrErased where the log says that the document was erased.
+func (c *cases) decoded(ctx context.Context, k *store.Kept) (*verify.Document, []verify.Disclosure, error) {
+	claims, err := c.tenant.holdDocument(k.Decision, k.Statement, k.Document, c.keys)
+	if err != nil {
+		return nil, nil, err
+	}
 	if k.Document == nil {
-		return nil, nil, errors.New("its document is no longer kept")
+		_, found, err := c.server.whyGone(ctx, c.tenant, k.Decision, claims.Retention, true)
+		if err == nil && !found {
+			err = c.tenant.unexplained(k.Decision)
+		}
+		return nil, nil, cmp.Or(err, impact.ErrErased)
 	}
 	document, err := verify.DecodeDocument(k.Document)
 	if err != nil {
 		return nil, nil, err
 	}
-	if document.DecisionID != k.ID || document.Tenant != k.Tenant {
-		return nil, nil, fmt.Errorf("the document is of the decision %s: %w", document.DecisionID, store.ErrInconsistent)
-	}
-	disclosures, err := s.unsealed(ctx, k.Tenant, k.ID, k.Disclosures)
+	disclosures, err := c.server.unsealed(ctx, k.Tenant, k.ID, k.Disclosures)
 	return document, disclosures, err
 }
 
 // cases are a tenant's stored decisions as they are decided again.
 type cases struct {
 	server   *Server
+	tenant   *tenant
+	keys     verify.Keys
 	timeline timeline
 	services *impact.Services
 	rules    *impact.Rules
@@ -125,12 +132,16 @@ type cases struct {
 }
 
 func (s *Server) casesOf(ctx context.Context, t *tenant, below int64) (*cases, error) {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
 	line, err := s.timelineOf(ctx, t, below)
 	read := func(digest string) ([]byte, error) {
 		blob, err := s.ledger.Blob(ctx, t.name, digest)
 		return blob.Bytes, err
 	}
-	return &cases{server: s, timeline: line, services: impact.NewServices(read)}, err
+	return &cases{server: s, tenant: t, keys: keys, timeline: line, services: impact.NewServices(read)}, err
 }
 
 func (c *cases) pending(k *store.Kept) impact.Pending {
@@ -138,7 +149,7 @@ func (c *cases) pending(k *store.Kept) impact.Pending {
 }
 
 func (c *cases) read(ctx context.Context, k *store.Kept) (*impact.Case, error) {
-	document, disclosures, err := c.server.decoded(ctx, k)
+	document, disclosures, err := c.decoded(ctx, k)
 	if err != nil {
 		return nil, err
 	}

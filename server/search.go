@@ -147,27 +147,29 @@ func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.holdDocument(ctx, t, p); err != nil {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.holdDocument(row, p.statement, p.text, keys); err != nil {
 		return nil, err
 	}
 	p.document, err = verify.DecodeDocument(p.text)
 	return p, err
 }
 
-// holdDocument holds a stored document to the statement that was signed of it.
-func (s *Server) holdDocument(ctx context.Context, t *tenant, p *past) error {
-	keys, err := s.publicKeys(ctx)
-	if err != nil {
-		return err
+// holdDocument holds a stored document, where there is one, to the statement that was signed of it, and that to the decision under whose id it is listed.
+func (t *tenant) holdDocument(d store.Decision, statement, document []byte, keys verify.Keys) (claims verify.Statement, err error) {
+	if _, err := verify.Verify(verify.TypDecision, statement, keys, &claims); err != nil {
+		return claims, t.misplaced(d.Index, "the statement does not hold", err)
 	}
-	var claims verify.Statement
-	if _, err := verify.Verify(verify.TypDecision, p.statement, keys, &claims); err != nil {
-		return t.misplaced(p.row.Index, "the statement does not hold", err)
+	if claims.ID != d.ID || claims.Tenant != t.name || claims.Log != t.origin {
+		return claims, t.misplaced(d.Index, fmt.Sprintf("the statement is of the decision %s, and listed as that of %s", claims.ID, d.ID), nil)
 	}
-	if digest := verify.Digest(p.text); digest != claims.Doc {
-		return t.misplaced(p.row.Index, fmt.Sprintf("the stored document of decision %s has the digest %s, and its statement says %s", p.row.ID, digest, claims.Doc), nil)
+	if digest := verify.Digest(document); document != nil && digest != claims.Doc {
+		return claims, t.misplaced(d.Index, fmt.Sprintf("the stored document of decision %s has the digest %s, and its statement says %s", d.ID, digest, claims.Doc), nil)
 	}
-	return nil
+	return claims, nil
 }
 
 // readerOfPast puts a decision into words with the contracts and rules of its time, which may not be those in force.

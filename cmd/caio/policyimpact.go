@@ -129,7 +129,7 @@ func (i *policyImpact) gate(r *impact.Report) error {
 	switch {
 	case i.maxChanged < 0 && i.maxOther < 0:
 		return nil
-	case c.Total == 0:
+	case c.Total == c.Erased:
 		return &exitError{exitInconclusive, errors.New("there is no decision to try it on")}
 	case i.maxChanged >= 0 && c.Changed > i.maxChanged:
 		return not("decided otherwise than under the rules in force: %d of %d, and at most %d may be", c.Changed, c.Total, i.maxChanged)

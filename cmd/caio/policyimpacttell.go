@@ -110,6 +110,7 @@ func (p *presenter) outcomes(c *impact.Counts) {
 		{"another service", c.AnotherService, p.warn, ""},
 		{"other constraints", c.OtherConstraints, p.plain, "the same outcome and service, for other reasons"},
 		{"winner unknown", c.WinnerUnknown, p.warn, "routed either way; a text is gone that scoring reads"},
+		{"erased", c.Erased, p.plain, "their documents are gone; not decided again"},
 		{"errors", c.Errors, p.bad, "could not be decided again"},
 	} {
 		if line.n == 0 && line.note != "" {

@@ -22,6 +22,8 @@ const (
 	// WinnerUnknown: routed either way, and whether to the same service can't be told, since a text is gone that scoring reads.
 	WinnerUnknown Kind = "winner_unknown"
 	Unchanged     Kind = "unchanged"
+	// Erased is of one whose document was erased, so that it can't be decided again.
+	Erased Kind = "erased"
 )
 
 // Kinds lists those of which examples are shown, in their order.

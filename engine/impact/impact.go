@@ -5,6 +5,7 @@ package impact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -39,12 +40,15 @@ type Case struct {
 	OtherRules bool
 }
 
+// ErrErased says that a decision's document was erased, as it should have been.
+var ErrErased = errors.New("its document was erased")
+
 // Pending is a case that is still to be read. What is known of it already says, if it can't be read, which one that was.
 type Pending struct {
 	Name   string // the decision's id, or where it stands
 	Tenant string
 	Intent string // "" where it is not known yet
-	// Read is called once, by any goroutine.
+	// Read is called once, by any goroutine. Its error is ErrErased where that is why there is nothing to read.
 	Read func(context.Context) (*Case, error)
 }
 
@@ -68,7 +72,7 @@ const window = 8
 
 // Run decides every case again and reports what differs. The report depends on the cases and their order alone: how they are scheduled does not show. Memory is bounded by the workers, not by the number of cases.
 //
-// A case that can't be read or decided is counted and named in the report. The error is that of ctx, or the one with which cases ended.
+// A case that was erased is counted. One that can't be read or decided is counted and named in the report. The error is that of ctx, or the one with which cases ended.
 func Run(ctx context.Context, cases iter.Seq2[Pending, error], o Options) (*Report, error) {
 	decider, err := engine.New(engine.Options{})
 	if err != nil {

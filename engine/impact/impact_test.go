@@ -142,21 +142,22 @@ func TestUndone(t *testing.T) {
 	}
 }
 
-// TestErrorsAreCounted: what can't be read, or panics, is one error, named, and the others go on.
+// TestErrorsAreCounted: what can't be read, or panics, is one error, named, what was erased is none, and the others go on.
 func TestErrorsAreCounted(t *testing.T) {
 	free := forbidding(t, "pii", "nobody")
 	rules := &impact.Rules{Candidate: free, InForce: free}
 	good := pending(t, 0, "none", free, rules, service(t, "s", 0))
 	unread := impact.Pending{Name: "decision-1", Tenant: "acme", Intent: "chat", Read: func(context.Context) (*impact.Case, error) { return nil, errors.New("gone") }}
 	broken := impact.Pending{Name: "decision-2", Tenant: "acme", Read: func(context.Context) (*impact.Case, error) { panic("broken") }}
-	report, err := impact.Run(context.Background(), sequence(unread, good, broken), impact.Options{})
+	erased := impact.Pending{Name: "decision-3", Tenant: "acme", Intent: "chat", Read: func(context.Context) (*impact.Case, error) { return nil, fmt.Errorf("entry 7: %w", impact.ErrErased) }}
+	report, err := impact.Run(context.Background(), sequence(unread, good, erased, broken), impact.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Total != 3 || report.Errors != 2 || report.Unchanged != 1 || len(report.Failures) != 2 || report.Failures[0].Decision != "decision-1" || report.Failures[0].Error != "gone" || report.Failures[1].Decision != "decision-2" {
+	if report.Total != 4 || report.Erased != 1 || report.InForce.Erased != 1 || report.Errors != 2 || report.Unchanged != 1 || len(report.Failures) != 2 || report.Failures[0].Decision != "decision-1" || report.Failures[0].Error != "gone" || report.Failures[1].Decision != "decision-2" {
 		t.Errorf("%+v", report)
 	}
-	if len(report.Intents) != 1 || report.Intents[0].Errors != 1 || report.Tenants[0].Errors != 2 {
+	if len(report.Intents) != 1 || report.Intents[0].Errors != 1 || report.Intents[0].Erased != 1 || report.Tenants[0].Errors != 2 {
 		t.Errorf("%+v, %+v", report.Intents, report.Tenants)
 	}
 }

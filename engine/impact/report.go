@@ -2,6 +2,7 @@ package impact
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ type Report struct {
 	Failures    []Failure         `json:"failures"`    // the first that could not be decided again
 }
 
-// Counts says how many decisions came out how: Total is the sum of Unchanged, Changed, OtherConstraints, WinnerUnknown and Errors, and Changed that of the three that follow it.
+// Counts says how many decisions came out how: Total is the sum of Unchanged, Changed, OtherConstraints, WinnerUnknown, Erased and Errors, and Changed that of the three that follow it.
 type Counts struct {
 	Total          int64 `json:"total"`
 	Unchanged      int64 `json:"unchanged"`
@@ -41,6 +42,8 @@ type Counts struct {
 	OtherConstraints int64 `json:"other_constraints"`
 	// WinnerUnknown: routed either way, to whom can't be told, since a text is gone that scoring reads.
 	WinnerUnknown int64 `json:"winner_unknown"`
+	// Erased: their documents were erased, as the log says, so that they are not decided again.
+	Erased int64 `json:"erased"`
 	// Errors could not be decided again.
 	Errors int64 `json:"errors"`
 }
@@ -111,7 +114,7 @@ func (c *Counts) add(kind Kind) {
 	c.Total++
 	for of, count := range map[Kind]*int64{
 		RoutedToDenied: &c.RoutedToDenied, DeniedToRouted: &c.DeniedToRouted, AnotherService: &c.AnotherService,
-		OtherConstraints: &c.OtherConstraints, WinnerUnknown: &c.WinnerUnknown, Unchanged: &c.Unchanged, "": &c.Errors,
+		OtherConstraints: &c.OtherConstraints, WinnerUnknown: &c.WinnerUnknown, Unchanged: &c.Unchanged, Erased: &c.Erased, "": &c.Errors,
 	} {
 		if of == kind {
 			*count++
@@ -151,7 +154,9 @@ func at[T any](m map[string]*T, key string) *T {
 
 func (t *tally) add(r *result) {
 	kind, live := r.kind, r.live
-	if r.err != nil {
+	if errors.Is(r.err, ErrErased) {
+		kind, live = Erased, Erased
+	} else if r.err != nil {
 		kind, live = "", ""
 		if len(t.Failures) < max(1, t.most) {
 			t.Failures = append(t.Failures, Failure{r.name, r.tenant, r.err.Error()})

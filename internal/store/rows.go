@@ -74,9 +74,10 @@ type Span struct {
 	Below    int64
 }
 
-// Kept is a decision with what is stored beside it. Document and Disclosures are nil where they are not kept.
+// Kept is a decision with what is stored beside it. Statement is its leaf. Document and Disclosures are nil where they are not kept.
 type Kept struct {
 	Decision
+	Statement   []byte
 	Document    []byte
 	Disclosures []byte
 }

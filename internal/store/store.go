@@ -75,7 +75,7 @@ type Reader interface {
 	Disclosures(ctx context.Context, tenant, id string) ([]byte, error)
 	// Search lists decisions, the newest first, that satisfy every condition of the query. It MUST NOT read the whole of the tenant's decisions to answer a query with one condition.
 	Search(ctx context.Context, tenant string, q Query) (Page, error)
-	// Kept lists the decisions of a span with their documents and disclosures, in order of id, which is that of time, from after the id `after` on, "" for the first: at most limit of them, 1 to MaxLimit, and fewer where they come to MaxPageBytes, but one if there is any.
+	// Kept lists the decisions of a span with their statements, documents and disclosures, in order of id, which is that of time, from after the id `after` on, "" for the first: at most limit of them, 1 to MaxLimit, and fewer where they come to MaxPageBytes, but one if there is any.
 	// It MUST NOT read the whole of the tenant's decisions to give a page.
 	Kept(ctx context.Context, tenant string, s Span, after string, limit int) ([]Kept, error)
 	// Subjects lists the opaque ids of whom a decision is about, in order; none for one of before they were kept.

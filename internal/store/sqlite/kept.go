@@ -32,7 +32,7 @@ func keptQuery(tenant string, s store.Span, after []byte, limit int) (string, []
 	if after != nil {
 		where, args = where+" AND d.id > ?", append(args, after)
 	}
-	return "SELECT " + decisionColumns + `, e.document, x.body FROM decisions d
+	return "SELECT " + decisionColumns + `, e.leaf, e.document, x.body FROM decisions d
 		CROSS JOIN entries e ON e.tenant = d.tenant AND e.idx = d.idx
 		LEFT JOIN disclosures x ON x.tenant = d.tenant AND x.decision = d.id
 		WHERE ` + where + " ORDER BY d.id LIMIT ?", append(args, limit)
@@ -62,7 +62,7 @@ func (s *Store) Kept(ctx context.Context, tenant string, span store.Span, after 
 		if err := scanKept(rows, &k); err != nil {
 			return nil, err
 		}
-		size += len(k.Document) + len(k.Disclosures)
+		size += len(k.Statement) + len(k.Document) + len(k.Disclosures)
 		page = append(page, k)
 	}
 	return page, meaning(rows.Err())
@@ -71,7 +71,7 @@ func (s *Store) Kept(ctx context.Context, tenant string, span store.Span, after 
 func scanKept(row *sql.Rows, v *store.Kept) error {
 	var id []byte
 	var time int64
-	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Document, &v.Disclosures)
+	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Statement, &v.Document, &v.Disclosures)
 	v.ID, v.Time = idText(id), moment(time)
 	return err
 }

@@ -110,7 +110,7 @@ func leftOf(t *rapid.T, s store.Store, d *store.NewDecision, i int, gone, withou
 	if row, err := s.Decision(ctx, d.Tenant, d.ID); err != nil || !reflect.DeepEqual(row, d.Decision) {
 		t.Fatalf("the row: %v, %v", row, err)
 	}
-	if leaf, err := s.Statement(ctx, d.Tenant, d.ID); err != nil || string(leaf) != "leaf" {
+	if leaf, err := s.Statement(ctx, d.Tenant, d.ID); err != nil || string(leaf) != fmt.Sprintf("leaf %d", d.Index) {
 		t.Fatalf("the leaf: %q, %v", leaf, err)
 	}
 	about := slices.Sorted(slices.Values(d.Subjects))

@@ -31,7 +31,7 @@ func keep(t *rapid.T, decisions []store.NewDecision) {
 func batchOf(tenant string, decisions []store.NewDecision) *store.Batch {
 	b := &store.Batch{Logs: newLog(tenant, int64(len(decisions))), Decisions: decisions}
 	for i := range decisions {
-		b.Entries = append(b.Entries, store.Entry{Tenant: tenant, Index: int64(i), Type: "typ", Leaf: []byte("leaf")})
+		b.Entries = append(b.Entries, store.Entry{Tenant: tenant, Index: int64(i), Type: "typ", Leaf: fmt.Appendf(nil, "leaf %d", i)})
 	}
 	return b
 }
@@ -48,7 +48,7 @@ func within(decisions []store.NewDecision, s store.Span) []store.Kept {
 	var found []store.Kept
 	for _, d := range decisions {
 		if (s.From.IsZero() || !d.Time.Before(s.From)) && (s.To.IsZero() || d.Time.Before(s.To)) && (s.Below == 0 || d.Index < s.Below) {
-			found = append(found, store.Kept{Decision: d.Decision, Document: d.Document, Disclosures: d.Disclosures})
+			found = append(found, store.Kept{Decision: d.Decision, Statement: fmt.Appendf(nil, "leaf %d", d.Index), Document: d.Document, Disclosures: d.Disclosures})
 		}
 	}
 	slices.SortFunc(found, func(a, b store.Kept) int { return strings.Compare(a.ID, b.ID) })
