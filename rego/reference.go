@@ -90,6 +90,7 @@ func (k *checker) call(operator ast.Ref, operands []*ast.Term) {
 		k.checkKinds(name, operands)
 	}
 	k.match(operator, operands)
+	k.checkSprintf(name, operands)
 	k.mockCall(name, operands)
 	if name == "object.get" && len(operands) > 1 {
 		steps := stepsOf(operands[1])
