@@ -156,7 +156,7 @@ func (s *Server) receiveChange(c *call, lane lane, body []byte, found found, rea
 		if err != nil {
 			return err
 		}
-		answer, err := s.carryOut(c.ctx(), t, now, p, act{actor: c.who.Principal.Subject, reason: reason, at: s.now()}, again)
+		answer, err := s.carryOut(c.ctx(), t, now, p, act{actor: c.who.Principal.Subject, reason: reason}, again)
 		switch {
 		case errors.Is(err, errMoved):
 		case err != nil:
@@ -176,8 +176,7 @@ func (s *Server) carryOut(ctx context.Context, t *tenant, from *inForce, p *prop
 	if err != nil || p.answer.Unchanged {
 		return answer, err
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	if t.now.Load().rules.key != from.rules.key {
 		return answer, errMoved
 	}

@@ -97,7 +97,7 @@ func (s *Server) putAttestation(c *call) error {
 	if err := found.problem(); err != nil {
 		return err
 	}
-	a := act{actor: c.who.Principal.Subject, reason: request.Reason, at: s.now()}
+	a := act{actor: c.who.Principal.Subject, reason: request.Reason}
 	summary, err := s.attest(c.ctx(), owner, a, c.Param("id"), request.Contract, request.Level)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *Server) putGrants(c *call) error {
 	to := slices.Clone(request.Tenants)
 	slices.Sort(to)
 	to = slices.Compact(to)
-	a := act{actor: c.who.Principal.Subject, reason: request.Reason, at: s.now()}
+	a := act{actor: c.who.Principal.Subject, reason: request.Reason}
 	if err := s.grant(c.ctx(), owner, a, c.Param("id"), to); err != nil {
 		return err
 	}

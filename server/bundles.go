@@ -275,7 +275,7 @@ func (s *Server) postBundle(c *call) error {
 	if diagnostics.HasErrors() {
 		return bundleFaults("invalid-bundle", "Each fault is listed with its place; nothing was done. A bundle is a gzip-compressed tar, as `caio policy build` and `opa build` make it.", diagnostics)
 	}
-	answer, err := s.push(c.ctx(), t, act{actor: c.who.Principal.Subject, at: s.now()}, b, again)
+	answer, err := s.push(c.ctx(), t, act{actor: c.who.Principal.Subject}, b, again)
 	if err != nil {
 		return err
 	}
@@ -319,8 +319,7 @@ func (s *Server) push(ctx context.Context, t *tenant, a act, b *rego.Bundle, aga
 	if err != nil {
 		return answer, err
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	entry, err := s.activationEntry(t, a, activation{kind: store.Pushed, name: b.Name, digest: b.Digest, key: b.Key, scope: store.TenantScope}, blobs...)
 	if err != nil {
 		return answer, err

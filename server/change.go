@@ -73,8 +73,7 @@ func (ch *change) share(owner string, grantee *tenant, actor string, service *en
 
 // register makes a contract the tenant's, new or in place of one of the same id. The same contract again is no event.
 func (s *Server) register(ctx context.Context, t *tenant, a act, compiled *engine.Service, source []byte, again *repeat) (store.Answer, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return store.Answer{}, err
@@ -126,8 +125,7 @@ func registrationAnswer(status int, r Registration, index int64) (store.Answer, 
 
 // remove takes a tenant's own service out, for everybody who sees it.
 func (s *Server) remove(ctx context.Context, t *tenant, a act, id string) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return err
@@ -150,8 +148,7 @@ func (s *Server) remove(ctx context.Context, t *tenant, a act, id string) error 
 
 // attest records an approver's word on a contract, by its digest, and lets in one that awaits approval.
 func (s *Server) attest(ctx context.Context, t *tenant, a act, id, digest string, level contracts.Attestation) (*ServiceSummary, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return nil, err
@@ -201,8 +198,7 @@ func (s *Server) attest(ctx context.Context, t *tenant, a act, id, digest string
 
 // grant sets which tenants see a service besides its owner.
 func (s *Server) grant(ctx context.Context, t *tenant, a act, id string, to []string) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	now, _, err := t.read(s.ledger)
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ type Limits struct {
 	Read         time.Duration // of a whole request: 30 s
 	Write        time.Duration // 60 s
 	Idle         time.Duration // 2 min
-	Decision     time.Duration // until a decision is stored: 5 s
+	Decision     time.Duration // until a decision is stored, at most 50 s: 5 s
 	Gate         time.Duration // for the tests of a bundle, at most Write: 30 s, or Write where that is less
 	Shutdown     time.Duration // for requests in flight, and what is queued behind them: 30 s
 	Shadows      int           // decisions of one tenant that wait for a second evaluation: 1,024
@@ -156,6 +156,9 @@ func (c Config) filled() (Config, error) {
 		return c, err
 	}
 	c.Limits = c.Limits.filled()
+	if c.Limits.Decision > promise {
+		return c, fmt.Errorf("server: a decision may take %v, and what is signed of it has to be in the log within a minute: allow it %v at most", c.Limits.Decision, promise)
+	}
 	if c.Limits.Gate > c.Limits.Write {
 		return c, fmt.Errorf("server: the tests of a bundle may take %v, and its request ends after %v: allow them less", c.Limits.Gate, c.Limits.Write)
 	}

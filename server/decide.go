@@ -99,8 +99,11 @@ func (s *Server) decided(ctx context.Context, a ask, in *admitted) (answer store
 	return answer, &decision, nil
 }
 
-// answered makes the entry of a decision, and the answer, which holds its statement.
+// answered makes the entry of a decision, and the answer, which holds its statement. A request that is too old is not answered any more: the machine stood still meanwhile, and the statement would be dated back.
 func (s *Server) answered(a ask, in *admitted, d engine.Decision, record *seal.Record, answer *store.Answer) (ledger.Entry, error) {
+	if s.now().Sub(in.time) > promise {
+		return ledger.Entry{}, context.DeadlineExceeded
+	}
 	document, entry, err := s.prove(a, in, d, record)
 	if err != nil {
 		return entry, err
@@ -249,6 +252,9 @@ func notStored(err error) error {
 	return newProblem(http.StatusServiceUnavailable, "not-stored", "Send the request again.").because(err)
 }
 
+// promise bounds how old a request may be whose statement is signed: that has to be in the log within a minute of its time, and those who verify it allow for no more (spec/proof.md, "The statement and the signature").
+const promise = 50 * time.Second
+
 // failureTime bounds how long a failure may take to record: the caller is waiting.
 const failureTime = 2 * time.Second
 
@@ -258,9 +264,8 @@ func (s *Server) failed(ctx context.Context, t *tenant, in *admitted, cause erro
 	s.metrics.failures.WithLabelValues(problem.Code).Inc()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failureTime)
 	defer cancel()
-	payload := verify.FailureRecord{RecordHead: t.head(in.base, in.time), ID: in.id, Code: problem.Code}
 	_, err := s.appendSigned(ctx, func() ([]ledger.Entry, error) {
-		entry, err := s.entry(t, verify.TypFailure, payload)
+		entry, err := s.entry(t, verify.TypFailure, verify.FailureRecord{RecordHead: t.head(in.base, s.now()), ID: in.id, Code: problem.Code})
 		return []ledger.Entry{entry}, err
 	})
 	if err != nil {

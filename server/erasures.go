@@ -77,7 +77,7 @@ func (s *Server) postErasure(c *call) error {
 	if err := found.problem(); err != nil {
 		return err
 	}
-	a := act{actor: c.who.Principal.Subject, reason: request.Reason, at: s.now()}
+	a := act{actor: c.who.Principal.Subject, reason: request.Reason}
 	answer, err := s.eraseSubject(c.ctx(), t, a, request.Subject, request.Documents)
 	if err != nil {
 		return err
@@ -87,8 +87,7 @@ func (s *Server) postErasure(c *call) error {
 
 // eraseSubject makes the erasure an entry, and then carries it out. Where the process ends between the two, the next start carries it out.
 func (s *Server) eraseSubject(ctx context.Context, t *tenant, a act, subject string, documents bool) (answer *Erased, err error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	known, err := s.config.Subjects.Erase(ctx, t.name, subject, documents, func(id string) error {
 		answer, err = s.stateErasure(ctx, t, a, id, documents)
 		return err

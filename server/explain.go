@@ -71,7 +71,7 @@ func (s *Server) postExplain(c *call) error {
 		return err
 	}
 	indices, err := s.appendSigned(ctx, func() ([]ledger.Entry, error) {
-		entry, err := s.entry(c.tenant, verify.TypExplanation, verify.ExplanationRecord{RecordHead: c.tenant.head(in.base, in.time), Request: digest})
+		entry, err := s.entry(c.tenant, verify.TypExplanation, verify.ExplanationRecord{RecordHead: c.tenant.head(in.base, s.now()), Request: digest})
 		return []ledger.Entry{entry}, err
 	})
 	if err != nil {

@@ -89,3 +89,12 @@ func (s *Server) decidePartly(c *call, proved bool) error {
 	}
 	return c.answerStored(answer)
 }
+
+// Changing reports whether somebody changes what is in force just now.
+func (s *Server) Changing() bool {
+	if s.changing.TryLock() {
+		s.changing.Unlock()
+		return false
+	}
+	return true
+}

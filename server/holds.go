@@ -78,7 +78,7 @@ func (s *Server) putHold(c *call) error {
 	if err := found.problem(); err != nil {
 		return err
 	}
-	a := act{actor: c.who.Principal.Subject, reason: request.Reason, at: s.now()}
+	a := act{actor: c.who.Principal.Subject, reason: request.Reason}
 	hold, err := s.hold(c.ctx(), t, a, c.Param("id"), request)
 	if err != nil {
 		return err
@@ -88,8 +88,7 @@ func (s *Server) putHold(c *call) error {
 
 // hold puts a hold there. A name that is taken stays what it is.
 func (s *Server) hold(ctx context.Context, t *tenant, a act, name string, request HoldRequest) (*Hold, error) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	if _, taken := t.keeping.Load().holds[name]; taken {
 		return nil, newProblem(http.StatusConflict, "hold-exists", "Release that one first, or choose another name.")
 	}

@@ -99,7 +99,7 @@ func (s *Server) receiveContract(c *call, id string) error {
 			return c.answerStored(first)
 		}
 	}
-	answer, err := s.register(c.ctx(), c.tenant, act{actor: c.who.Principal.Subject, at: s.now()}, compiled, text, again)
+	answer, err := s.register(c.ctx(), c.tenant, act{actor: c.who.Principal.Subject}, compiled, text, again)
 	var repeated *ledger.Repeated
 	if errors.As(err, &repeated) {
 		answer, err = repeated.First, nil
@@ -185,7 +185,7 @@ func (s *Server) getService(c *call) error {
 }
 
 func (s *Server) deleteService(c *call) error {
-	if err := s.remove(c.ctx(), c.tenant, act{actor: c.who.Principal.Subject, at: s.now()}, c.Param("id")); err != nil {
+	if err := s.remove(c.ctx(), c.tenant, act{actor: c.who.Principal.Subject}, c.Param("id")); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

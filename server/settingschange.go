@@ -56,7 +56,7 @@ func (s *Server) answerSettings(c *call, found found, change settingsChange) err
 		return err
 	}
 	change.tenant, change.installation = t, c.who.Principal.Tenant == s.config.Installation
-	change.by = act{actor: c.who.Principal.Subject, reason: change.reason, at: s.now()}
+	change.by = act{actor: c.who.Principal.Subject, reason: change.reason}
 	if first, ok, err := s.first(c.ctx(), t, change.again); err != nil {
 		return err
 	} else if ok {
@@ -181,8 +181,7 @@ func sameSetting(a, b any) (bool, error) {
 // swapSettings makes the change durable and puts it in force, unless what is in force has moved on since it was looked at.
 func (s *Server) swapSettings(ctx context.Context, change *settingsChange, seen *inForce, next *rules) (answer store.Answer, moved bool, err error) {
 	t := change.tenant
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&change.by)()
 	now, _, err := t.look(s.ledger)
 	if err != nil {
 		return answer, false, err

@@ -179,7 +179,7 @@ func (s *Server) postShadow(c *call) error {
 	} else if ok {
 		return c.answerStored(first)
 	}
-	answer, err := s.shadow(c.ctx(), t, act{actor: c.who.Principal.Subject, reason: r.Reason, at: s.now()}, c.Param("digest"), again)
+	answer, err := s.shadow(c.ctx(), t, act{actor: c.who.Principal.Subject, reason: r.Reason}, c.Param("digest"), again)
 	if err != nil {
 		return err
 	}
@@ -209,8 +209,7 @@ func (s *Server) shadow(ctx context.Context, t *tenant, a act, digest string, ag
 	if _, err := s.candidateRules(now, b, nil); err != nil {
 		return answer, unfitBundle(err)
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	defer s.alter(&a)()
 	now = t.now.Load()
 	if err := now.compares(b); err != nil {
 		return answer, err

@@ -283,7 +283,7 @@ func (w *shadowing) candidate(c decidedCase, b ledger.Bundle, key shadowKey) *sh
 func (w *shadowing) add(c decidedCase, b ledger.Bundle, finding ShadowFinding) {
 	t := c.tenant
 	w.diverged = append(w.diverged, divergence{t, shadowRecord{
-		RecordHead: t.head(w.s.ledger.Size(t.name), w.s.now()), Decision: c.id, Document: c.document, Bundle: b.Name, Digest: b.Digest, Key: b.Signer, ShadowFinding: finding,
+		Decision: c.id, Document: c.document, Bundle: b.Name, Digest: b.Digest, Key: b.Signer, ShadowFinding: finding,
 	}})
 }
 
@@ -316,6 +316,7 @@ func (w *shadowing) sign() ([]ledger.Entry, error) {
 	entries := make([]ledger.Entry, len(w.diverged))
 	for i, d := range w.diverged {
 		var err error
+		d.record.RecordHead = d.tenant.head(w.s.ledger.Size(d.tenant.name), w.s.now())
 		if entries[i], err = w.s.entry(d.tenant, verify.TypShadow, d.record); err != nil {
 			return nil, err
 		}
