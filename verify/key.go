@@ -34,6 +34,10 @@ func (i Interval) String() string {
 	return fmt.Sprintf("from %d to %d", i.NotBefore, *i.NotAfter)
 }
 
+func (i Interval) holds(index int64) bool {
+	return index >= i.NotBefore && (i.NotAfter == nil || index <= *i.NotAfter)
+}
+
 // ID is the key's id.
 func (k Key) ID() string { return KeyID(k.Public) }
 

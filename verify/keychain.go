@@ -30,14 +30,20 @@ type Revocation struct {
 
 // ParseRevocation checks that the root signed it.
 func ParseRevocation(root ed25519.PublicKey, compact string) (Revocation, error) {
-	r := Revocation{JWS: compact}
-	if _, err := Verify(TypRevocation, []byte(compact), rootKeys(root), &r.RevocationRecord); err != nil {
-		return r, fmt.Errorf("a revocation, which the root alone can sign: %w", err)
+	r, _, err := parseRevocation(rootKeys(root), compact)
+	return r, err
+}
+
+// parseRevocation does the same for one of several roots, and returns which.
+func parseRevocation(roots Keys, compact string) (r Revocation, by Key, err error) {
+	r.JWS = compact
+	if by, err = Verify(TypRevocation, []byte(compact), roots, &r.RevocationRecord); err != nil {
+		return r, by, fmt.Errorf("a revocation, which the root alone can sign: %w", err)
 	}
 	if r.V != 1 || r.Log == "" || r.From < 0 || r.KID == "" {
-		return r, errors.New("a revocation names a log, a key in it, and an index that is at least 0")
+		return r, by, errors.New("a revocation names a log, a key in it, and an index that is at least 0")
 	}
-	return r, nil
+	return r, by, nil
 }
 
 // rootKeys is the root as a key, or none.
@@ -54,8 +60,9 @@ func rootKeys(root ed25519.PublicKey) Keys {
 // A key that the root has revoked lets nobody in from that index on, and does not come back. No server lets one come back either that was retired; where one of before did, its interval goes from its first index to its last, over those of the keys in between.
 type KeyChain struct {
 	tenant, log string
-	root        Keys
-	keys        Keys // in the order in which they came first
+	root        Keys                // and those before it
+	words       map[string]Interval // of the roots, by key
+	keys        Keys                // in the order in which they came first
 	used        map[string]Interval
 	seen        map[string]bool // leaves
 
@@ -77,8 +84,9 @@ type entrance struct {
 }
 
 // NewKeyChain begins the chain of a tenant's log; for a reader of the log, "" is the tenant whom its first key entry names. Root is nil where no root is pinned: then what a root signed is refused.
-func NewKeyChain(tenant, log string, root ed25519.PublicKey) *KeyChain {
-	return &KeyChain{tenant: tenant, log: log, root: rootKeys(root), used: map[string]Interval{}, seen: map[string]bool{}, revoked: map[string]int64{}}
+// What former roots signed counts where their intervals let it, and everywhere where they have none.
+func NewKeyChain(tenant, log string, root ed25519.PublicKey, former ...Key) *KeyChain {
+	return &KeyChain{tenant: tenant, log: log, root: slices.Concat(rootKeys(root), former), words: map[string]Interval{}, used: map[string]Interval{}, seen: map[string]bool{}, revoked: map[string]int64{}}
 }
 
 // Follow reads the next entry of typ [TypKey] or [TypRevocation], in the order of the log.
@@ -88,7 +96,7 @@ func (c *KeyChain) Follow(index int64, typ string, leaf []byte) error {
 	}
 	c.seen[string(leaf)] = true
 	if typ == TypRevocation {
-		return c.revoke(leaf)
+		return c.revoke(index, leaf)
 	}
 	var r KeyRecord
 	key, err := Verify(TypKey, leaf, c.known(leaf), &r)
@@ -97,6 +105,11 @@ func (c *KeyChain) Follow(index int64, typ string, leaf []byte) error {
 	}
 	by := key.ID()
 	_, offline := c.root.Find(by)
+	if offline {
+		if err := c.mayStillSay(key, index); err != nil {
+			return err
+		}
+	}
 	if c.tenant == "" && len(c.entered) == 0 {
 		c.tenant = r.Tenant
 	}
@@ -156,8 +169,32 @@ func (c *KeyChain) apply(index int64, r *KeyRecord, subject Key, by string, offl
 		return fmt.Errorf("the key %s can't say at this place that %s is %s", by, r.KID, r.Kind)
 	}
 	c.used[r.KID] = used
+	if offline {
+		c.word(by, index)
+	}
 	return nil
 }
+
+// mayStillSay refuses what a former root signed beyond its last word.
+func (c *KeyChain) mayStillSay(root Key, index int64) error {
+	if in, ok := root.Intervals[c.log]; root.Intervals != nil && (!ok || !in.holds(index)) {
+		return fmt.Errorf("the root %s is a former one, and had said here what it was believed for", root.ID())
+	}
+	return nil
+}
+
+// word notes where a root said something.
+func (c *KeyChain) word(root string, index int64) {
+	in, said := c.words[root]
+	if !said {
+		in.NotBefore = index
+	}
+	in.NotAfter = &index
+	c.words[root] = in
+}
+
+// Words are the intervals of the log in which roots said something, by key: from the first word of each to its last.
+func (c *KeyChain) Words() map[string]Interval { return c.words }
 
 func (c *KeyChain) mayLetIn(by, kid string, index int64, offline bool) bool {
 	if c.last == "" {
@@ -166,14 +203,18 @@ func (c *KeyChain) mayLetIn(by, kid string, index int64, offline bool) bool {
 	return offline || by == c.last && !c.Revoked(by, index)
 }
 
-func (c *KeyChain) revoke(leaf []byte) error {
+func (c *KeyChain) revoke(index int64, leaf []byte) error {
 	if len(c.root) == 0 {
 		return errors.New("a revocation, and no root is known that could have signed it")
 	}
-	r, err := ParseRevocation(c.root[0].Public, string(leaf))
+	r, by, err := parseRevocation(c.root, string(leaf))
+	if err == nil {
+		err = c.mayStillSay(by, index)
+	}
 	if err != nil {
 		return err
 	}
+	c.word(by.ID(), index)
 	if r.Log != c.log { // of one that was given up, and takes no entries
 		c.elsewhere = append(c.elsewhere, r)
 		return nil

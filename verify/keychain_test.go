@@ -12,7 +12,7 @@ import (
 
 const chainLog, chainTenant = "log", "acme"
 
-// said is a key entry as it stands at an index: who says what of whom. Signers are numbers of the fixture; 9 is the root.
+// said is a key entry as it stands at an index: who says what of whom. Signers are numbers of the fixture; 9 is the root, and 8 the one before it.
 type said struct {
 	index   int64
 	by      byte
@@ -29,7 +29,7 @@ func (e said) entry(t testing.TB) (string, []byte) {
 		return verify.TypRevocation, must(signer(t, e.by).Sign(verify.TypRevocation, verify.RevocationRecord{V: 1, Log: chainLog, KID: subject.KeyID(), From: e.from, Reason: "stolen"}))(t)
 	}
 	head := verify.RecordHead{V: 1, Tenant: chainTenant, Log: chainLog, Base: e.index}
-	if e.by == chainRoot {
+	if e.by == chainRoot || e.by == chainRoot-1 {
 		head.Tenant, head.Base = "", e.from
 	}
 	record := verify.KeyRecord{RecordHead: head, Kind: e.kind, KID: subject.KeyID(), X: base64.RawURLEncoding.EncodeToString(subject.Public())}
@@ -39,14 +39,21 @@ func (e said) entry(t testing.TB) (string, []byte) {
 // follow reads entries; the error says which one was refused.
 func follow(t testing.TB, list []said) (*verify.KeyChain, error) {
 	chain := verify.NewKeyChain(chainTenant, chainLog, signer(t, chainRoot).Public())
-	for _, e := range list {
-		typ, leaf := e.entry(t)
-		if err := chain.Follow(e.index, typ, leaf); err != nil {
-			return nil, fmt.Errorf("at %d: %w", e.index, err)
-		}
+	if err := followInto(t, chain, list); err != nil {
+		return nil, err
 	}
 	_, err := chain.Keys()
 	return chain, err
+}
+
+func followInto(t testing.TB, chain *verify.KeyChain, list []said) error {
+	for _, e := range list {
+		typ, leaf := e.entry(t)
+		if err := chain.Follow(e.index, typ, leaf); err != nil {
+			return fmt.Errorf("at %d: %w", e.index, err)
+		}
+	}
+	return nil
 }
 
 // begun is a log in which 1 let in 2 at 10.
@@ -154,6 +161,40 @@ func TestKeyChainBegins(t *testing.T) {
 		change(&r)
 		if err := chain.Follow(20, verify.TypKey, must(signer(t, 2).Sign(verify.TypKey, r))(t)); err == nil {
 			t.Errorf("another %s was taken", name)
+		}
+	}
+}
+
+// What a root of before said counts up to its last word, for a reader who knows which that was; a server that begins to follow another one takes it anywhere, and tells where it was.
+func TestKeyChainUnderFormerRoots(t *testing.T) {
+	const before = chainRoot - 1
+	upTo := func(n int64) *int64 { return &n }
+	list := append(slices.Clone(begun), said{20, before, "activated", 3, 0}, said{21, 3, "succeeds", 2, 0}, said{22, before, "revoked", 1, 11}, said{30, 9, "activated", 4, 0}, said{31, 4, "succeeds", 3, 0})
+	for name, test := range map[string]struct {
+		former []verify.Key
+		says   string
+	}{
+		"a server":                   {[]verify.Key{{Public: signer(t, before).Public()}}, ""},
+		"a reader":                   {[]verify.Key{{Public: signer(t, before).Public(), Intervals: map[string]verify.Interval{chainLog: {NotBefore: 20, NotAfter: upTo(22)}}}}, ""},
+		"its last word was before":   {[]verify.Key{{Public: signer(t, before).Public(), Intervals: map[string]verify.Interval{chainLog: {NotBefore: 20, NotAfter: upTo(21)}}}}, "at 22: the root"},
+		"its last word was long ago": {[]verify.Key{{Public: signer(t, before).Public(), Intervals: map[string]verify.Interval{chainLog: {NotAfter: upTo(5)}}}}, "at 20: the root"},
+		"of another log":             {[]verify.Key{{Public: signer(t, before).Public(), Intervals: map[string]verify.Interval{"x": {}}}}, "at 20: the root"},
+		"nobody":                     {nil, "at 20: signed by a key"},
+	} {
+		chain := verify.NewKeyChain(chainTenant, chainLog, signer(t, chainRoot).Public(), test.former...)
+		err := followInto(t, chain, list)
+		if (test.says == "") != (err == nil) || err != nil && !strings.HasPrefix(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q", name, err, test.says)
+		}
+		if err != nil {
+			continue
+		}
+		words := chain.Words()
+		if in := words[signer(t, before).KeyID()]; in.String() != "from 20 to 22" || words[signer(t, chainRoot).KeyID()].String() != "from 30 to 30" || len(words) != 2 {
+			t.Errorf("%s: they spoke at %v", name, words)
+		}
+		if got := believed(t, chain); got != "1:[0,10] 2:[10,21] 3:[20,31] 4:[30,]" {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }

@@ -69,7 +69,7 @@ type LogKeys struct {
 
 // Follow begins with the file, and the first entry of the log of that origin.
 func (t Trust) Follow(origin string) *LogKeys {
-	return &LogKeys{trust: t, origin: origin, chain: NewKeyChain("", origin, t.Root), now: t}
+	return &LogKeys{trust: t, origin: origin, chain: NewKeyChain("", origin, t.Root, t.FormerRoots...), now: t}
 }
 
 // Take reads the next entry of the log. Those that say nothing of keys are passed over.
@@ -89,6 +89,8 @@ func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
 		k.bring()
 	case k.trust.Root == nil && errors.Is(err, ErrUntrusted):
 		k.untold = refused("on a key, is of none that the log let in before, and the trust file pins no offline root that could have signed it", err)
+	case errors.Is(err, ErrUntrusted):
+		k.untold = refused("on a key, is of none that the log let in before, nor of the offline root that the trust file pins, which may have been changed since", err)
 	default:
 		k.fault = refused("on a key, can't stand there", err)
 	}
@@ -97,7 +99,7 @@ func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
 // Trust is the file as the entries so far bring it up to date. It knows the keys, too, that a revoked key let in, and that none of what they signed is to be believed; [Trust.Encode] leaves them out.
 func (k *LogKeys) Trust() Trust { return k.now }
 
-// Untold is what the entries say of keys that can't be read under the file: it pins no root; nil for nothing.
+// Untold is what the entries say of keys that can't be read under the file: it pins no root, or not the one that signed them; nil for nothing.
 func (k *LogKeys) Untold() error { return k.untold }
 
 // Fault is why the log's entries on keys don't hold, or are not those of the log that the file is about, once all were read; nil if they are. A log that says nothing of keys has none.
@@ -199,6 +201,20 @@ type outcast struct {
 
 // ErrRevoked is that a key signed an entry, and is not to be believed there: the root has revoked it, or the one that let it in.
 var ErrRevoked = errors.New("not to be believed")
+
+// Unbelieved is an entry that holds, but whose key is not to be believed at its place. It wraps [ErrRevoked].
+type Unbelieved struct {
+	KID   string
+	From  int64 // from which index of the log on nothing that the key signed is
+	Index int64 // of the entry
+	Why   string
+}
+
+// Error names the place and why.
+func (u *Unbelieved) Error() string { return fmt.Sprintf("%v: %s", ErrRevoked, u.Why) }
+
+// Unwrap is [ErrRevoked].
+func (u *Unbelieved) Unwrap() error { return ErrRevoked }
 
 // disbelief is from which index of the log on the key is not to be believed, and why.
 func (t Trust) disbelief(kid, log string) (from int64, why string, found bool) {

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"strings"
 	"testing"
 
@@ -47,7 +48,10 @@ func TestRevocationsInTheTrustFile(t *testing.T) {
 	none.Root = nil
 	twice := trust
 	twice.Revocations = append(twice.Revocations, twice.Revocations[0])
-	for name, trust := range map[string]verify.Trust{"another root": other, "no root": none, "one twice": twice} {
+	formerAlone, both := trust, trust
+	formerAlone.Root, formerAlone.FormerRoots = nil, formerRoot(t, trust.Root)
+	both.FormerRoots = verify.Keys{{Public: signer(t, 8).Public()}}
+	for name, trust := range map[string]verify.Trust{"another root": other, "no root": none, "one twice": twice, "a former root alone": formerAlone, "two roots in use": both} {
 		if _, err := trust.Encode(); err == nil {
 			t.Errorf("%s was written", name)
 		}
@@ -72,6 +76,39 @@ func TestRevocationsInTheTrustFile(t *testing.T) {
 		if _, err := verify.ParseTrust([]byte(edited)); err == nil {
 			t.Errorf("%s was accepted", name)
 		}
+	}
+}
+
+// formerRoot is a root that said its last word at index 7.
+func formerRoot(t testing.TB, public ed25519.PublicKey) verify.Keys {
+	last := int64(7)
+	return verify.Keys{{Public: public, Intervals: map[string]verify.Interval{"caio.example.com/a": {NotBefore: 3, NotAfter: &last}}}}
+}
+
+// The root was changed: what the one before signed is read under that, and what it says of a log counts up to its last word there.
+func TestFormerRootInTheTrustFile(t *testing.T) {
+	trust := revokingTrust(t)
+	before := signer(t, chainRoot)
+	trust.Root, trust.FormerRoots = signer(t, 8).Public(), formerRoot(t, trust.Root)
+	text := must(trust.Encode())(t)
+	back := must(verify.ParseTrust(text))(t)
+	if again := must(back.Encode())(t); !bytes.Equal(again, text) || len(back.Revocations) != 3 || !back.Root.Equal(trust.Root) || len(back.FormerRoots) != 1 {
+		t.Errorf("read %+v", back)
+	}
+	log := trust.Logs[0].Origin
+	for name, c := range map[string]struct {
+		log   string
+		index int64
+		holds bool
+	}{"its first word": {"caio.example.com/a", 3, true}, "its last": {"caio.example.com/a", 7, true}, "later": {"caio.example.com/a", 8, false}, "in another log": {log, 5, false}} {
+		word := must(before.Sign(verify.TypRevocation, verify.RevocationRecord{V: 1, Log: c.log, KID: "k", From: 5, Reason: "stolen"}))(t)
+		if _, err := back.CheckEntry(c.log, c.index, word); (err == nil) != c.holds {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	now := must(signer(t, 8).Sign(verify.TypRevocation, verify.RevocationRecord{V: 1, Log: log, KID: "k", From: 5, Reason: "stolen"}))(t)
+	if _, err := back.CheckEntry(log, 99, now); err != nil {
+		t.Errorf("of the root in use: %v", err)
 	}
 }
 

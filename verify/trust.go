@@ -31,7 +31,9 @@ type Trust struct {
 	Policy string
 	// Root is the public key of the offline root, which lets keys in and revokes them; nil where none is pinned.
 	Root ed25519.PublicKey
-	// Revocations are what the root has revoked.
+	// FormerRoots were the root before, and are believed where their intervals say: up to the last word of each in a log.
+	FormerRoots Keys
+	// Revocations are what the root has revoked, or one before it.
 	Revocations []Revocation
 
 	outcasts []outcast // as [LogKeys] found them; no file holds them
@@ -56,7 +58,7 @@ type trustFile struct {
 	Approvers []jwk  `json:"approvers,omitempty"`
 	Policy    string `json:"policy,omitempty"`
 
-	Root        []jwk    `json:"root,omitempty"`        // one at most
+	Root        []jwk    `json:"root,omitempty"`        // one without intervals, and with them those before it
 	Revocations []string `json:"revocations,omitempty"` // compact JWS, sorted
 }
 
@@ -71,7 +73,7 @@ func (t Trust) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("approvers: %w", err)
 	}
 	file := trustFile{Schema: TrustV1, Issuer: t.Issuer, Logs: slices.Clone(t.Logs), Keys: keys, Approvers: approvers, Policy: t.Policy}
-	if file.Root, err = rootKeys(t.Root).encode(); err != nil {
+	if file.Root, err = t.roots().encode(); err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
 	for _, r := range t.Revocations {
@@ -115,7 +117,7 @@ func ParseTrust(text []byte) (Trust, error) {
 		return Trust{}, fmt.Errorf("trust file: approvers: %w", err)
 	}
 	trust := Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}
-	if trust.Root, trust.Revocations, err = file.revocations(); err != nil {
+	if err = file.offline(&trust); err != nil {
 		return Trust{}, fmt.Errorf("trust file: %w", err)
 	}
 	return trust, nil
@@ -147,7 +149,7 @@ func (f trustFile) check() error {
 			return fmt.Errorf("logs: two follow %s", log.Follows)
 		}
 	}
-	if _, _, err := f.revocations(); err != nil {
+	if err := f.offline(new(Trust)); err != nil {
 		return err
 	}
 	if f.Policy != "" {
@@ -158,34 +160,43 @@ func (f trustFile) check() error {
 	return nil
 }
 
-// revocations are the root, and what it signed.
-func (f trustFile) revocations() (ed25519.PublicKey, []Revocation, error) {
-	root, err := decodeKeys(f.Root)
+// offline reads the root, those before it, and what they signed.
+func (f trustFile) offline(t *Trust) error {
+	roots, err := decodeKeys(f.Root)
 	if err != nil {
-		return nil, nil, fmt.Errorf("root: %w", err)
+		return fmt.Errorf("root: %w", err)
 	}
-	if len(root) > 1 || len(root) == 1 && root[0].Intervals != nil {
-		return nil, nil, errors.New("there is one root, and it has no intervals")
-	}
-	if len(root) == 0 {
-		if len(f.Revocations) > 0 {
-			return nil, nil, errors.New("revocations, and no root that could have signed them")
+	for _, root := range roots {
+		switch {
+		case root.Intervals != nil:
+			t.FormerRoots = append(t.FormerRoots, root)
+		case t.Root != nil:
+			return errors.New("root: two have no intervals: one is the root, and those before it have the intervals up to their last words")
+		default:
+			t.Root = root.Public
 		}
-		return nil, nil, nil
+	}
+	switch {
+	case t.Root == nil && len(roots) > 0:
+		return errors.New("root: all have intervals, as those before the root have, and there is none without")
+	case t.Root == nil && len(f.Revocations) > 0:
+		return errors.New("revocations, and no root that could have signed them")
 	}
 	if err := ascending(f.Revocations, func(text string) string { return text }); err != nil {
-		return nil, nil, fmt.Errorf("revocations: %w", err)
+		return fmt.Errorf("revocations: %w", err)
 	}
-	var revocations []Revocation
 	for i, text := range f.Revocations {
-		r, err := ParseRevocation(root[0].Public, text)
+		r, _, err := parseRevocation(roots, text)
 		if err != nil {
-			return nil, nil, fmt.Errorf("revocations[%d]: %w", i, err)
+			return fmt.Errorf("revocations[%d]: %w", i, err)
 		}
-		revocations = append(revocations, r)
+		t.Revocations = append(t.Revocations, r)
 	}
-	return root[0].Public, revocations, nil
+	return nil
 }
+
+// roots are the root and those before it.
+func (t Trust) roots() Keys { return slices.Concat(rootKeys(t.Root), t.FormerRoots) }
 
 // Used is the interval of the log in which what the key signed is accepted: that in which it was in use, as far as the root has not revoked it, or the one that let it in. It is false where there is none.
 func (t Trust) Used(key Key, log string) (Interval, bool) {
