@@ -53,11 +53,14 @@ func (s *Server) reload(ctx context.Context) error {
 		if r.fault != nil && t.now.Load().rules.fault == nil {
 			return fmt.Errorf("server: what tenant %q has in force does not fit the new configuration: %w", t.name, cmp.Or(asProblem(r.fault).cause, r.fault))
 		}
+		next[i], ready.rules[r.key] = r, r
+	}
+	for _, t := range tenants { // once everything is compiled: entries say when they were made
 		missing, err := s.upToDate(ctx, t)
 		if err != nil {
 			return err
 		}
-		next[i], ready.rules[r.key], entries = r, r, append(entries, missing...)
+		entries = append(entries, missing...)
 	}
 	if _, err := s.commit(ctx, ready, entries...); err != nil {
 		return notStored(err)

@@ -8,10 +8,7 @@ import (
 	"time"
 )
 
-// prompt are the types of entries that are written within seconds of the time that they state. Others may be written minutes after: the tests of a bundle have to pass first, what is erased has to be found, one change waits for another, and a divergence of a shadow for those found with it.
-var prompt = []string{TypDecision, TypFailure, TypExplanation, TypOutcome}
-
-// elsewhere are the types of entries that the offline root may have signed: by another clock, and any time before.
+// elsewhere are the types of entries that the offline root may have signed: by another clock, and any time before. All others say when they were signed, or, of a decision, when it was asked for, which is no minute before.
 var elsewhere = []string{TypKey, TypRevocation}
 
 // outOfOrder is why an entry can't stand where it does, before the decision or behind it, if both say truly when they were made; nil if it can.
@@ -25,7 +22,7 @@ func (at *proved) outOfOrder(index int64, typ string, leaf []byte) *Fault {
 	case !ok: // what has no form is found by those who read it
 	case index < at.index && iat > at.iat+most:
 		return at.disorder(index, "before", "at least", iat-most)
-	case index > at.index && iat < at.iat-most && slices.Contains(prompt, typ):
+	case index > at.index && iat < at.iat-most:
 		return at.disorder(index, "behind", "at most", iat+most)
 	}
 	return nil
