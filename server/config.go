@@ -45,8 +45,10 @@ type Config struct {
 	Signer *verify.Signer
 	// Outgoing is the signer before, needed once after a change of key: it signs the entry that hands over.
 	Outgoing *verify.Signer
-	// Root is the public key of the offline root, which lets keys in where the outgoing one can't or must not, and revokes them; nil where there is none. It stays: what a root signed in a log is read under this one.
+	// Root is the public key of the offline root, which lets keys in where the outgoing one can't or must not, and revokes them; nil where there is none.
 	Root ed25519.PublicKey
+	// FormerRoots are the public keys of roots before it. What they signed in a log is read under them, and nothing new is taken from them.
+	FormerRoots []ed25519.PublicKey
 	// Authorizations are what the root signed to let Signer in: caio-key+jws, one for each log, needed once.
 	Authorizations [][]byte
 	// LogSigner is required: an Ed25519 key that signs the checkpoints of the logs, and nothing else.
@@ -149,7 +151,7 @@ func (c Config) filled() (Config, error) {
 		}
 		c.Build = build
 	}
-	if err := checkRoot(c.Root, c.Signer); err != nil {
+	if err := c.checkRoots(); err != nil {
 		return c, err
 	}
 	if err := errors.Join(c.Retention.check(), c.Witnesses.check()); err != nil {

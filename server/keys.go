@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -128,9 +129,13 @@ func (s *Server) chainOf(ctx context.Context, log store.Log) (*verify.KeyChain, 
 	if err != nil {
 		return nil, err
 	}
-	chain := verify.NewKeyChain(t.name, t.origin, s.config.Root)
+	chain := verify.NewKeyChain(t.name, t.origin, s.config.Root, formerRoots(s.config.FormerRoots)...)
 	for i := range entries {
-		if err := chain.Follow(entries[i].Index, entries[i].Type, entries[i].Leaf); err != nil {
+		err := chain.Follow(entries[i].Index, entries[i].Type, entries[i].Leaf)
+		if errors.Is(err, verify.ErrUntrusted) {
+			err = fmt.Errorf("%w. If that is an offline root of before, name it among the former ones (former_root_keys)", err)
+		}
+		if err != nil {
 			return nil, t.misplaced(entries[i].Index, "a key entry that does not hold", err)
 		}
 	}
@@ -138,6 +143,15 @@ func (s *Server) chainOf(ctx context.Context, log store.Log) (*verify.KeyChain, 
 		return nil, t.misplaced(entries[len(entries)-1].Index, "the last word on a key", err)
 	}
 	return chain, nil
+}
+
+// formerRoots are believed wherever they stand in a log: what they say there was taken while they were in use.
+func formerRoots(roots []ed25519.PublicKey) verify.Keys {
+	keys := make(verify.Keys, len(roots))
+	for i, root := range roots {
+		keys[i].Public = root
+	}
+	return keys
 }
 
 // holder is the tenant for whom the entries of a log were signed; one that was given up stands under another name in the store.

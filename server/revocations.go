@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/verify"
@@ -97,14 +99,21 @@ func (s *Server) tenantOfLog(origin string) *tenant {
 	return nil
 }
 
-// checkRoot refuses a root that signs as well.
-func checkRoot(root ed25519.PublicKey, signer *verify.Signer) error {
-	switch {
-	case root == nil:
-	case len(root) != ed25519.PublicKeySize:
-		return fmt.Errorf("server: the root is an Ed25519 key of %d bytes, not %d", ed25519.PublicKeySize, len(root))
-	case root.Equal(signer.Public()):
-		return fmt.Errorf("server: the root is the key that signs: the root's key is no other's, and never on the server")
+// checkRoots refuses a root that signs as well, and one that is in use and a former one.
+func (c *Config) checkRoots() error {
+	if c.Root == nil && len(c.FormerRoots) > 0 {
+		return errors.New("server: there are former roots, and no root in use")
+	}
+	for i, root := range append(c.FormerRoots[:len(c.FormerRoots):len(c.FormerRoots)], c.Root) {
+		switch {
+		case root == nil && i == len(c.FormerRoots):
+		case len(root) != ed25519.PublicKeySize:
+			return fmt.Errorf("server: the root is an Ed25519 key of %d bytes, not %d", ed25519.PublicKeySize, len(root))
+		case root.Equal(c.Signer.Public()):
+			return errors.New("server: the root is the key that signs: the root's key is no other's, and never on the server")
+		case slices.ContainsFunc(c.FormerRoots[:i], func(other ed25519.PublicKey) bool { return root.Equal(other) }):
+			return fmt.Errorf("server: the root %s is given twice: a former root is not the one in use", verify.KeyID(root))
+		}
 	}
 	return nil
 }

@@ -34,7 +34,8 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	if err != nil {
 		return trust, err
 	}
-	trust.Revocations = chain.Revocations()
+	trust.Revocations, trust.FormerRoots = chain.Revocations(), formerRoots(s.config.FormerRoots)
+	bound(trust.FormerRoots, log.Origin, chain)
 	for i, link := range logs {
 		trust.Logs = append(trust.Logs, verify.Log{Origin: link.Origin, Key: link.vkey(), Follows: link.follows})
 		if i > 0 {
@@ -43,7 +44,23 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 			}
 		}
 	}
+	// One that never said anything is believed in nothing.
+	trust.FormerRoots = slices.DeleteFunc(trust.FormerRoots, func(root verify.Key) bool { return root.Intervals == nil })
 	return trust, nil
+}
+
+// bound gives former roots the intervals of the log in which they said something.
+func bound(roots verify.Keys, origin string, chain *verify.KeyChain) {
+	for i := range roots {
+		in, said := chain.Words()[roots[i].ID()]
+		switch {
+		case !said:
+			continue
+		case roots[i].Intervals == nil:
+			roots[i].Intervals = map[string]verify.Interval{}
+		}
+		roots[i].Intervals[origin] = in
+	}
 }
 
 // trustGivenUp adds what a log says that was given up. It may be damaged: then none of its keys is believed, and that is told.
@@ -57,6 +74,7 @@ func (s *Server) trustGivenUp(ctx context.Context, log store.Log, trust *verify.
 		chain = verify.NewKeyChain("", log.Origin, nil)
 	}
 	trust.Revocations = append(trust.Revocations, chain.Revocations()...)
+	bound(trust.FormerRoots, log.Origin, chain)
 	trust.Keys, err = believed(log.Origin, chain, trust.Keys)
 	return err
 }

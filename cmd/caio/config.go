@@ -32,6 +32,7 @@ type config struct {
 	Keys              string                                `json:"keys,omitempty" jsonschema_description:"folder of the signing keys, made at the first start"`
 	KeyPassphraseFile string                                `json:"key_passphrase_file,omitempty" jsonschema_description:"file with the passphrase of sealed keys, which may also stand in CAIO_KEY_PASSPHRASE"`
 	RootKey           string                                `json:"root_key,omitempty" jsonschema_description:"file with the public key of the offline root, which lets keys in and revokes them"`
+	FormerRootKeys    []string                              `json:"former_root_keys,omitempty" jsonschema_description:"files with the public keys of offline roots before that: what they signed in the logs stays believed, and nothing new is taken from them"`
 	Issuer            string                                `json:"issuer,omitempty" jsonschema_description:"name of the installation in its proofs"`
 	Installation      string                                `json:"installation,omitempty" jsonschema_description:"tenant whose approvers attest and grant, for every tenant"`
 	Development       bool                                  `json:"development,omitempty" jsonschema_description:"take tokens of the development issuer, and policies that no key signed; the proofs say so"`
@@ -231,6 +232,19 @@ func (c config) root() (ed25519.PublicKey, error) {
 		return nil, nil
 	}
 	return readPublic(c.RootKey)
+}
+
+// formerRoots are the public keys of the offline roots before.
+func (c config) formerRoots() ([]ed25519.PublicKey, error) {
+	var roots []ed25519.PublicKey
+	for _, file := range c.FormerRootKeys {
+		root, err := readPublic(file)
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, root)
+	}
+	return roots, nil
 }
 
 // subjects is the URL of the store of subjects, of which there is one for each store.

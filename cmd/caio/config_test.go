@@ -25,6 +25,7 @@ checkpoint_dir: c
 keys: k
 key_passphrase_file: passphrase
 root_key: root.pub
+former_root_keys: [old.pub]
 issuer: caio.example.com
 installation: main
 development: true
@@ -109,7 +110,7 @@ func zeros(v reflect.Value, path string) (found []string) {
 // A variable for each key outside lists, over the file.
 func TestConfigEnvironment(t *testing.T) {
 	c, faults := readTestConfig(t, fullConfig,
-		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_SUBJECTS=sqlite:f.db", "CAIO_CHECKPOINT_DIR=d", `CAIO_RETENTION_TENANTS={"globex": "short"}`, `CAIO_WITNESSES=[{"url": "u", "vkey": "v"}]`, "CAIO_WITNESS_QUORUM=2", "CAIO_WITNESS_EVERY_MS=3", "CAIO_KEYS=e", "CAIO_KEY_PASSPHRASE_FILE=f", "CAIO_KEY_PASSPHRASE=x", "CAIO_ROOT_KEY=r", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
+		"CAIO_LISTEN=:1", "CAIO_DIAGNOSTIC_ADDR=:2", "CAIO_STORE=sqlite:e.db", "CAIO_SUBJECTS=sqlite:f.db", "CAIO_CHECKPOINT_DIR=d", `CAIO_RETENTION_TENANTS={"globex": "short"}`, `CAIO_WITNESSES=[{"url": "u", "vkey": "v"}]`, "CAIO_WITNESS_QUORUM=2", "CAIO_WITNESS_EVERY_MS=3", "CAIO_KEYS=e", "CAIO_KEY_PASSPHRASE_FILE=f", "CAIO_KEY_PASSPHRASE=x", "CAIO_ROOT_KEY=r", "CAIO_FORMER_ROOT_KEYS=s,t", "CAIO_ISSUER=i", "CAIO_INSTALLATION=j", "CAIO_DEVELOPMENT=false",
 		"CAIO_POLICIES=p,q", "CAIO_POLICY_KEYS=k", "CAIO_APPROVER_KEYS=a", `CAIO_SETTINGS={"core": {"require_label": false}}`, `CAIO_TENANT_SETTINGS={"globex": {}}`, "CAIO_LOCKED_SETTINGS=gdpr,core",
 		"CAIO_AUTH_ALLOW_HS256=false", `CAIO_AUTH_ISSUERS=[{"name": "n", "audience": "a"}]`,
 		"CAIO_LIMITS_REQUEST_BYTES=10", "CAIO_LIMITS_BATCH_SIZE=20", "CAIO_LIMITS_DECISION_MS=30", "CAIO_LIMITS_SHUTDOWN_MS=40", "CAIO_LIMITS_EVALUATIONS=50", "CAIO_LIMITS_BUNDLE_BYTES=60", "CAIO_LIMITS_GATE_MS=70",
@@ -119,7 +120,7 @@ func TestConfigEnvironment(t *testing.T) {
 		t.Fatal(faults)
 	}
 	want := config{
-		Listen: ":1", DiagnosticAddr: ":2", Store: "sqlite:e.db", Subjects: "sqlite:f.db", CheckpointDir: "d", Keys: "e", KeyPassphraseFile: "f", RootKey: "r", Issuer: "i", Installation: "j", Policies: []string{"p", "q"}, PolicyKeys: []string{"k"}, ApproverKeys: "a",
+		Listen: ":1", DiagnosticAddr: ":2", Store: "sqlite:e.db", Subjects: "sqlite:f.db", CheckpointDir: "d", Keys: "e", KeyPassphraseFile: "f", RootKey: "r", FormerRootKeys: []string{"s", "t"}, Issuer: "i", Installation: "j", Policies: []string{"p", "q"}, PolicyKeys: []string{"k"}, ApproverKeys: "a",
 		Settings:       map[string]contracts.Value{"core": {V: map[string]any{"require_label": false}}},
 		TenantSettings: map[string]map[string]contracts.Value{"globex": {}},
 		LockedSettings: []string{"gdpr", "core"},

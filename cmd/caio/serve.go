@@ -163,6 +163,10 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
+	former, err := c.formerRoots()
+	if err != nil {
+		return server.Config{}, err
+	}
 	logKey, err := openSealedKey(filepath.Join(c.Keys, logKeyFile), c.KeyPassphraseFile)
 	if err != nil {
 		return server.Config{}, err
@@ -171,7 +175,7 @@ func (o *options) serverConfig(cmd *cobra.Command, c config) (server.Config, err
 	if err != nil {
 		return server.Config{}, err
 	}
-	setup := server.Config{LogSigner: logKey, CheckpointDir: checkpoints, Signer: keys.signer, Outgoing: keys.outgoing, Authorizations: keys.authorizations, Root: root}
+	setup := server.Config{LogSigner: logKey, CheckpointDir: checkpoints, Signer: keys.signer, Outgoing: keys.outgoing, Authorizations: keys.authorizations, Root: root, FormerRoots: former}
 	if err := o.policyConfig(cmd, c, &setup); err != nil {
 		return server.Config{}, err
 	}
