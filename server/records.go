@@ -25,6 +25,7 @@ const (
 // act is who does what, when, and why: what the entries of one change have in common.
 type act struct {
 	actor, reason string
+	tenant        string // of the actor, where the entry states it
 	at            time.Time
 }
 
@@ -86,7 +87,7 @@ func signaturesName(bundle, key string) string { return bundle + "." + key }
 // settingsEntry puts settings in force, whose digest is given.
 func (s *Server) settingsEntry(t *tenant, a act, settings map[string]any, digest, scope string) (ledger.Entry, error) {
 	text, failed := canonical.Encode(settings)
-	payload := verify.SettingsRecord{RecordHead: t.head(s.ledger.Size(t.name), a.at), Settings: digest, Scope: scope, Actor: a.actor, Reason: a.reason}
+	payload := verify.SettingsRecord{RecordHead: t.head(s.ledger.Size(t.name), a.at), Settings: digest, Scope: scope, ActorTenant: a.tenant, Actor: a.actor, Reason: a.reason}
 	entry, err := s.eventEntry(t, a, verify.TypSettings, payload, store.Event{Kind: store.Settings, Digest: digest, Scope: scope}, ledger.Blob{Digest: digest, Kind: blobSettings, Bytes: text})
 	return entry, errors.Join(failed, err)
 }

@@ -313,6 +313,37 @@ func TestLockedSettings(t *testing.T) {
 	}
 }
 
+// Where a pack is locked later, a tenant may give up what its own people set there, and not what the installation's did.
+func TestSettingsLockedLater(t *testing.T) {
+	i := start(t, withRegional)
+	tenants, installations := i.token("acme", auth.Approver), i.token("default", auth.Approver)
+	reset := func() reply {
+		t.Helper()
+		return i.call("POST", "/v1/settings/reset", tenants, `{"reason": "as configured"}`)
+	}
+	core := `{"core": {"labels": ["telemetry"]}}`
+	i.setSettings(tenants, core)
+	i.setSettings(tenants, `{"regional": {"allowed": ["eu"]}, "core": {"labels": ["telemetry"]}}`)
+	i.stop()
+	locked := func(i *installation) { i.config.LockedSettings = []string{"core"} }
+	i = startAt(t, i.path, i, withRegional, locked)
+	if r := i.call("PUT", "/v1/settings", tenants, settingsBody(onlyEU, "")); r.status != 403 || r.problem() != "settings-locked" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if r := reset(); r.status != 200 || i.settings(tenants, "").Scope != "" {
+		t.Errorf("what the tenant's own people set: %d %s", r.status, r.body)
+	}
+	i.settingsChanged(i.call("PUT", "/v1/settings?tenant=acme", installations, settingsBody(core, "")))
+	i.setSettings(tenants, `{"regional": {"allowed": ["us"]}, "core": {"labels": ["telemetry"]}}`)
+	if r := reset(); r.status != 403 || r.problem() != "settings-locked" {
+		t.Errorf("what the installation's people set: %d %s", r.status, r.body)
+	}
+	i.settingsChanged(i.call("POST", "/v1/settings/reset?tenant=acme", installations, `{"reason": "as configured"}`))
+	if got := i.settings(tenants, ""); got.Scope != "" || len(got.Settings) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // The settings of one tenant are not those of another, nor is their history.
 func TestSettingsOfTenants(t *testing.T) {
 	i := start(t, withRegional)

@@ -17,6 +17,7 @@ import (
 	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/rego"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // fitting refuses settings of another time that the bundles of now do not take.
@@ -56,7 +57,7 @@ func (s *Server) answerSettings(c *call, found found, change settingsChange) err
 		return err
 	}
 	change.tenant, change.installation = t, c.who.Principal.Tenant == s.config.Installation
-	change.by = act{actor: c.who.Principal.Subject, reason: change.reason}
+	change.by = act{actor: c.who.Principal.Subject, tenant: c.who.Principal.Tenant, reason: change.reason}
 	if first, ok, err := s.first(c.ctx(), t, change.again); err != nil {
 		return err
 	} else if ok {
@@ -111,7 +112,7 @@ func (s *Server) settingsRules(ctx context.Context, change *settingsChange, now 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.unlocked(change, now.rules.settings, settings); err != nil {
+	if err := s.unlocked(ctx, change, now.rules.settings, settings); err != nil {
 		return nil, err
 	}
 	next, err := s.candidateRules(now, nil, settings)
@@ -150,16 +151,21 @@ func rulesFaults(diagnostics contracts.Diagnostics) error {
 	return p
 }
 
-// unlocked refuses a change by the tenant's people of what only the installation's may change.
-func (s *Server) unlocked(change *settingsChange, before, after map[string]any) error {
+// unlocked refuses a change by the tenant's people of what only the installation's may change. What they set themselves before it was locked they may give up for what the configuration says.
+func (s *Server) unlocked(ctx context.Context, change *settingsChange, before, after map[string]any) error {
 	if change.installation {
 		return nil
 	}
 	p := newProblem(http.StatusForbidden, "settings-locked", "Only people of the installation's own tenant, "+s.config.Installation+", change the settings of these packs; nothing was done.")
 	for _, pack := range s.configured().LockedSettings {
-		if same, err := sameSetting(before[pack], after[pack]); err != nil {
+		free, err := sameSetting(before[pack], after[pack])
+		if err == nil && !free && change.scope == "" {
+			free, err = s.ownSetting(ctx, change.tenant, pack, before[pack])
+		}
+		if err != nil {
 			return err
-		} else if !same {
+		}
+		if !free {
 			p.Errors = append(p.Errors, Fault{Pointer: "/settings/" + source.Escape(pack), Code: "locked", Detail: "the settings of " + pack + " are others than those in force"})
 		}
 	}
@@ -167,6 +173,33 @@ func (s *Server) unlocked(change *settingsChange, before, after map[string]any) 
 		return nil
 	}
 	return p
+}
+
+// ownSetting reports whether it was the tenant's own people who first set a pack to what it has been set to since.
+func (s *Server) ownSetting(ctx context.Context, t *tenant, pack string, value any) (own bool, err error) {
+	keys, err := s.publicKeys(ctx)
+	if err != nil {
+		return false, err
+	}
+	entries, err := s.ledger.EntriesOf(ctx, t.name, verify.TypSettings)
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range slices.Backward(entries) {
+		var r verify.SettingsRecord
+		if _, err := verify.Verify(verify.TypSettings, entry.Leaf, keys, &r); err != nil {
+			return false, t.misplaced(entry.Index, "the entry does not hold", err)
+		}
+		settings, err := s.storedSettings(ctx, t, r.Settings)
+		if err != nil {
+			return false, err
+		}
+		if same, err := sameSetting(settings[pack], value); err != nil || !same {
+			return own, err
+		}
+		own = r.ActorTenant == t.name
+	}
+	return own, nil
 }
 
 func sameSetting(a, b any) (bool, error) {

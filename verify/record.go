@@ -76,8 +76,10 @@ type SettingsRecord struct {
 	RecordHead
 	Settings string `json:"settings"`        // digest
 	Scope    string `json:"scope,omitempty"` // ScopeTenant, absent for the configuration
-	Actor    string `json:"actor"`
-	Reason   string `json:"reason"`
+	// ActorTenant is the tenant of the actor, who may be one of the installation's people; absent for the configuration, and from entries that were made before they stated it.
+	ActorTenant string `json:"actor_tenant,omitempty"`
+	Actor       string `json:"actor"`
+	Reason      string `json:"reason"`
 }
 
 // ActivationRecord is of typ [TypActivation]; Kind is pushed, activated, deactivated, shadowed or unshadowed.
