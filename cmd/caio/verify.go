@@ -27,8 +27,9 @@ func newVerify(o *options) *cobra.Command {
 
 Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those.
 Policies are run only if the document is the one that was signed. That nothing else was put in force between the entries that the document names and the
-decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log). Exit 0: every layer but witnesses and outcome passed, and those did not fail;
-1: a layer failed; 2: the command was wrong; 4: a layer was skipped or could not be told.`,
+decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log). Exit 0: every layer passed,
+but that witnesses may be skipped where no policy asks for them, and outcome where there is none; 1: a layer failed; 2: the command was wrong; 3: a file could not
+be read; 4: a layer was skipped or could not be told.`,
 		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json\n  caio verify decision.caio --trust trust.json --log log   # as caio log export writes it",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
