@@ -61,5 +61,5 @@ func (at *proved) leftOut(index, base int64, typ string, leaf []byte) *Fault {
 
 func (at *proved) disorder(index int64, where, bound string, limit int64) *Fault {
 	text := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
-	return &Fault{"/iat", fmt.Sprintf("the log's times go backwards: a claim of the statement says when the decision was made, and the entry at index %d, which stands %s it, says otherwise by more than %v", index, where, slack), bound + " " + text(limit), text(at.iat)}
+	return &Fault{"/iat", fmt.Sprintf("the log's times go backwards: a claim of the statement says when the decision was made, and the entry at index %d, which stands %s it, says otherwise by more than %v: times were changed, or the server's clock was set back", index, where, slack), bound + " " + text(limit), text(at.iat)}
 }

@@ -173,9 +173,17 @@ func logKey(t testing.TB) tlog.Key {
 }
 
 // trust is the file of an auditor who trusts that issuer.
-func trust(t testing.TB, issuer string) []byte {
+func trust(t testing.TB, issuer string) []byte { return trustWith(t, issuer, "") }
+
+// trustWith is one who also asks for the cosignatures of a policy.
+func trustWith(t testing.TB, issuer, policy string) []byte {
 	signer := must(verify.NewSigner(private(1)))(t)
-	return must(verify.Trust{Issuer: issuer, Logs: []verify.Log{{Origin: logOrigin, Key: logKey(t).String()}}, Keys: verify.Keys{{Public: signer.Public()}}}.Encode())(t)
+	return must(verify.Trust{Issuer: issuer, Logs: []verify.Log{{Origin: logOrigin, Key: logKey(t).String()}}, Keys: verify.Keys{{Public: signer.Public()}}, Policy: policy}.Encode())(t)
+}
+
+// policyOf asks for the cosignature of a witness.
+func policyOf(t testing.TB) string {
+	return "witness w " + must(tlog.NewKey("witness.example.com", tlog.CosignatureV1, private(4).Public().(ed25519.PublicKey)))(t).String() + "\nquorum w\n"
 }
 
 // written makes the evidence a file.

@@ -63,17 +63,19 @@ func TestPage(t *testing.T) {
 		issuer  string // whom the auditor trusts
 		fails   []string
 		verdict string
+		policy  string // whose cosignatures the auditor asks for
 	}{
-		{"good", maker{}.written(t), honest, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome"},
-		{"forged by the issuer", maker{worse: true}.written(t), honest, []string{verify.LayerArgmax}, "Refused: argmax failed"},
-		{"forged by a stranger", maker{seed: 2}.written(t), honest, []string{verify.LayerSignature}, "Refused: signature failed"},
-		{"of another issuer", maker{issuer: "https://other.example.com"}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed"},
-		{"changed", changed(maker{}.written(t)), honest, []string{verify.LayerEvidence}, "Refused: evidence failed"},
-		{"no evidence", []byte(markup), honest, []string{verify.LayerEvidence}, "Refused: evidence failed"},
-		{"hostile", maker{issuer: markup, reason: markup + "\u202e\x1b[2J" + long, file: "policy/<img src=x onerror='window.ran=1'>.rego"}.written(t), markup, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome"},
-		{"hostile values", maker{issuer: markup + "\u202e" + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed"},
+		{"good", maker{}.written(t), honest, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", ""},
+		{"forged by the issuer", maker{worse: true}.written(t), honest, []string{verify.LayerArgmax}, "Refused: argmax failed", ""},
+		{"forged by a stranger", maker{seed: 2}.written(t), honest, []string{verify.LayerSignature}, "Refused: signature failed", ""},
+		{"of another issuer", maker{issuer: "https://other.example.com"}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed", ""},
+		{"changed", changed(maker{}.written(t)), honest, []string{verify.LayerEvidence}, "Refused: evidence failed", ""},
+		{"no evidence", []byte(markup), honest, []string{verify.LayerEvidence}, "Refused: evidence failed", ""},
+		{"hostile", maker{issuer: markup, reason: markup + "\u202e\x1b[2J" + long, file: "policy/<img src=x onerror='window.ran=1'>.rego"}.written(t), markup, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", ""},
+		{"hostile values", maker{issuer: markup + "\u202e" + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed", ""},
+		{"not cosigned yet", maker{}.written(t), honest, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", policyOf(t)},
 	} {
-		file, pinned := put(c.name+"<b>.caio", c.made), trust(t, c.issuer)
+		file, pinned := put(c.name+"<b>.caio", c.made), trustWith(t, c.issuer, c.policy)
 		b.choose("trust", put(c.name+".json", pinned))
 		b.choose("evidence", file)
 		b.until(`document.getElementById("status").textContent === "Checked ` + filepath.Base(file) + `."`)
