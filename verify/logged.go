@@ -164,7 +164,7 @@ func readRecord(e LoggedEntry, trust Trust) (*record, error) {
 // inUse is why the key was not, at that place.
 func (t Trust) inUse(key Key, log string, index int64) error {
 	if from, why, revoked := t.disbelief(key.ID(), log); revoked && index >= from {
-		return fmt.Errorf("%w at index %d of the log %s: %s", ErrRevoked, index, log, why)
+		return &Unbelieved{KID: key.ID(), From: from, Index: index, Why: why}
 	}
 	in, ok := t.Used(key, log)
 	if !ok || index < in.NotBefore || in.NotAfter != nil && index > *in.NotAfter {

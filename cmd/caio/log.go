@@ -11,10 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/tlog"
@@ -37,7 +35,11 @@ The log is where a server serves it, https://HOST/log/ORIGIN, or a folder in the
 Without one it is that of the trust file on the server; those that were given up before it are read too, and held to what it says of them. Keys come from the trust file alone. With --earlier the log must still hold what a
 checkpoint that was kept from before says: without any, a log that was made anew as a whole can't be told from the true one.
 
-Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the command was wrong; 3: the log could not be read.`,
+Keys that came into use after the trust file was made are followed from those that it holds. Entries of keys that the offline root has revoked are
+counted apart: they can't be taken out of the log, and nothing that they say is believed.
+
+Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the command was wrong; 3: the log could not be read; 4: the log holds
+words of an offline root, and the trust file pins none.`,
 		Example: "  caio log verify --trust trust.json\n  caio log verify log --trust trust.json --earlier checkpoint-january",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -110,6 +112,10 @@ type checkedLog struct {
 	// FollowedBy is the log for which this one was given up, as the trust file says.
 	FollowedBy string      `json:"followed_by,omitempty"`
 	Before     []formerLog `json:"before,omitempty"`
+	// Unbelieved are entries of keys that the root has revoked, or that such a key let in. They stand where they are, and say nothing.
+	Unbelieved []unbelieved `json:"unbelieved,omitempty"`
+	// Outdated is what the log says of its keys and the trust file does not.
+	Outdated []string `json:"outdated,omitempty"`
 }
 
 // checkLog derives a log again, checks every entry, and tells the result; with former also of the logs that were given up before it.
@@ -160,20 +166,29 @@ func (o *options) derive(cmd *cobra.Command, source tlog.Source, trust verify.Tr
 	if err != nil {
 		return result, checked, err
 	}
-	meter := o.meter(cmd, "verifying", "entries")
-	entries := &entryChecks{trust: trust, found: map[string]int64{}}
-	if entries.origin, err = originAt(cmd.Context(), source); err != nil {
-		return result, checked, logError(err)
-	}
-	checked, err = tlog.CheckLog(cmd.Context(), source, tlog.Options{Keys: keys, Earlier: earlier, Leaf: entries.take, Progress: meter.step})
-	if err == nil {
-		err = entries.flush()
-	}
-	meter.end()
+	origin, err := originAt(cmd.Context(), source)
 	if err != nil {
 		return result, checked, logError(err)
 	}
+	held := trust
+	var entries *entryChecks
+	for again := true; again; {
+		entries = newEntryChecks(origin, held)
+		meter := o.meter(cmd, "verifying", "entries")
+		checked, err = tlog.CheckLog(cmd.Context(), source, tlog.Options{Keys: keys, Earlier: earlier, Leaf: entries.take, Progress: meter.step})
+		if err == nil {
+			err = entries.finish()
+		}
+		meter.end()
+		if err != nil {
+			return result, checked, logError(err)
+		}
+		// What a log says with a late entry holds for those before it.
+		now := entries.keys.Trust()
+		held, again = now, len(now.Revocations) > len(held.Revocations)
+	}
 	return checkedLog{
+		Unbelieved: entries.listed(), Outdated: changesOf(trust, held),
 		Origin: checked.Checkpoint.Origin, Size: checked.Checkpoint.Size, Root: fmt.Sprintf("%x", checked.Checkpoint.Root), Tiles: checked.Tiles,
 		Entries: entries.found, Cosigned: []string{}, Unknown: len(checked.Unknown), Follows: entries.follows,
 	}, checked, nil
@@ -184,6 +199,12 @@ func (c checkedLog) String() string {
 	lines := []string{
 		fmt.Sprintf("%s holds: %s entries, %s tiles of hashes, root %s", c.Origin, grouped(c.Size), grouped(c.Tiles), c.Root),
 		"every entry is signed by a trusted key that was in use at its index:",
+	}
+	if c.Unbelieved != nil {
+		lines[1] = "every other entry is signed by a trusted key that was in use at its index:"
+		for i, u := range c.Unbelieved {
+			lines = slices.Insert(lines, 1+i, u.String())
+		}
 	}
 	for _, typ := range slices.SortedFunc(maps.Keys(c.Entries), func(a, b string) int { return cmp.Or(cmp.Compare(c.Entries[b], c.Entries[a]), cmp.Compare(a, b)) }) {
 		lines = append(lines, fmt.Sprintf("  %s  %s", typ, grouped(c.Entries[typ])))
@@ -203,6 +224,12 @@ func (c checkedLog) String() string {
 	if c.Follows != nil {
 		lines = append(lines, c.Follows.String())
 	}
+	if c.Outdated != nil {
+		lines = append(lines, "the trust file is out of date, and caio trust update brings it up to date:")
+		for _, change := range c.Outdated {
+			lines = append(lines, "  "+change)
+		}
+	}
 	for _, before := range c.Before {
 		lines = append(lines, before.String())
 	}
@@ -217,6 +244,9 @@ func isNo(err error) bool {
 
 // logError gives an error of a log its exit code.
 func logError(err error) error {
+	if errors.Is(err, errUntold) {
+		return &exitError{exitInconclusive, err}
+	}
 	for _, no := range []error{tlog.ErrLog, tlog.ErrMalformed, tlog.ErrUntrusted, tlog.ErrSignature, errEntry} {
 		if errors.Is(err, no) {
 			return not("%w", err)
@@ -265,55 +295,6 @@ func originAt(ctx context.Context, source tlog.Source) (string, error) {
 	}
 	c, err := tlog.ParseCheckpoint(text)
 	return c.Origin, err
-}
-
-// errEntry is that an entry doesn't hold.
-var errEntry = errors.New("an entry does not hold")
-
-// entryChecks holds entries to the trusted keys, some at once.
-type entryChecks struct {
-	trust  verify.Trust
-	origin string
-	first  int64 // index of the first that waits
-	wait   [][]byte
-	found  map[string]int64
-	// follows is what the first entry says of the log before.
-	follows *verify.Former
-}
-
-// take keeps an entry until as many wait as a tile has.
-func (c *entryChecks) take(index int64, entry []byte) error {
-	c.wait = append(c.wait, slices.Clone(entry))
-	if len(c.wait) < tlog.TileWidth {
-		return nil
-	}
-	return c.flush()
-}
-
-func (c *entryChecks) flush() error {
-	types, faults := make([]string, len(c.wait)), make([]error, len(c.wait))
-	var workers sync.WaitGroup
-	count := runtime.GOMAXPROCS(0)
-	for w := range count {
-		workers.Go(func() {
-			for i := w; i < len(c.wait); i += count {
-				types[i], faults[i] = c.trust.CheckEntry(c.origin, c.first+int64(i), c.wait[i])
-			}
-		})
-	}
-	workers.Wait()
-	if c.first == 0 && len(c.wait) > 0 && faults[0] == nil {
-		c.follows, faults[0] = c.trust.Former(c.origin, 0, c.wait[0])
-	}
-	for i, err := range faults {
-		if err != nil {
-			return fmt.Errorf("%w: index %d of %s: %w", errEntry, c.first+int64(i), c.origin, err)
-		}
-		c.found[types[i]]++
-	}
-	c.first += int64(len(c.wait))
-	c.wait = c.wait[:0]
-	return nil
 }
 
 // logSource is a log at an address or in a folder; "" is the log of the trust file on the server, the one in use where others were given up before it.

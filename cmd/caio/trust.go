@@ -2,26 +2,32 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/spf13/cobra"
 )
 
 func newTrust(o *options) *cobra.Command {
-	return group("trust", "Pin what an auditor trusts", newTrustExport(o))
+	return group("trust", "Pin what an auditor trusts", newTrustExport(o), newTrustUpdate(o))
 }
 
 func newTrustExport(o *options) *cobra.Command {
 	var output, root string
 	var keys []string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the trust file: the issuer, the tenant's log, and the keys with their intervals",
 		Long: `Write the trust file: the issuer, the tenant's log, and the keys with their intervals.
 
 Take it once, over a channel that you trust, and keep it: a verifier takes keys from this file alone.
+
+Over a file that is there already it says what would change, and is refused where the new one would lose something: a key, a log, a revocation, the
+root, or that a key was in use only so long. A server can say anything; caio trust update takes what the log itself shows. --force writes it all the same.
 
 With --root it is refused where the server names another offline root than the one that its keeper gave you.
 
@@ -40,16 +46,151 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 				_, err = cmd.OutOrStdout().Write(text)
 				return err
 			}
-			if err := os.WriteFile(output, text, 0o644); err != nil {
-				return err
-			}
-			return o.tell(cmd, map[string]string{"file": output}, "%s", output)
+			return o.replaceTrust(cmd, output, text, force)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
 	cmd.Flags().StringSliceVar(&keys, "key", nil, "key `FILES` that signed offline decisions, in place of a server")
 	cmd.Flags().StringVar(&root, "root", "", "`FILE` with the public key of the offline root, to which the server's is held")
+	cmd.Flags().BoolVar(&force, "force", false, "write over a file that holds what the new one loses")
 	return cmd
+}
+
+// changedTrust is what a command did with a trust file.
+type changedTrust struct {
+	File    string   `json:"file"`
+	Changes []string `json:"changes"` // in sentences; none for a new file
+}
+
+// String says it for people.
+func (c changedTrust) String() string {
+	return strings.Join(append([]string{c.File}, c.Changes...), "\n  ")
+}
+
+// changesOf are what one trust file says otherwise than another.
+func changesOf(old, now verify.Trust) (list []string) {
+	for _, change := range old.Changes(now) {
+		list = append(list, change.Text)
+	}
+	return list
+}
+
+// replaceTrust writes a trust file that a server sent. One that is there is not replaced by one that loses something.
+func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, force bool) error {
+	done := changedTrust{File: file, Changes: []string{}}
+	if _, err := os.Stat(file); err == nil && !force {
+		old, err := readTrust(file)
+		if err != nil {
+			return unable("%w: it is not replaced without --force", err)
+		}
+		now, err := verify.ParseTrust(text)
+		if err != nil {
+			return err
+		}
+		for _, change := range old.Changes(now) {
+			done.Changes = append(done.Changes, change.Text)
+			if change.Loses {
+				err = errors.Join(err, errors.New(change.Text))
+			}
+		}
+		if err != nil {
+			return not("%s is not replaced:\n%w\nAsk the operator why. What the log itself shows caio trust update takes over; --force takes the server's word", file, err)
+		}
+		if len(done.Changes) == 0 {
+			done.Changes = []string{nothingChanged}
+		}
+	}
+	if err := replaceFile(resolved(file), text, 0o644); err != nil {
+		return err
+	}
+	return o.tell(cmd, done, "%s", done)
+}
+
+const nothingChanged = "nothing changed"
+
+func newTrustUpdate(o *options) *cobra.Command {
+	var output string
+	var logs []string
+	cmd := &cobra.Command{
+		Use:   "update FILE",
+		Short: "Bring a trust file up to date with what the log itself says of its keys",
+		Long: `Bring a trust file up to date with what the log itself says of its keys, and take nobody's word for it.
+
+The whole log is read under the key of its checkpoints that the file holds. A key is taken over that one of the file's let in, or one that these let
+in, or the offline root that the file pins; an interval ends where its key was retired; what the root has revoked is written down, and is never taken
+out; and a key leaves the file that a revoked one let in. What does not follow from the keys in the file is refused. The file is written as a whole, or not at all.
+
+A log that was begun anew is another log: whether to believe what it says of the one before is for you to judge, with a new file (caio trust export).
+
+Exit 0: the file is up to date; 1: the log, or what it says of its keys, does not hold; 2: the command was wrong; 3: the log could not be read;
+4: the log holds words of an offline root, and the file pins none.`,
+		Example: "  caio trust update trust.json --token $CAIO_TOKEN\n  caio trust update trust.json --log log -o trust-new.json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			old, err := readTrust(args[0])
+			if err != nil {
+				return err
+			}
+			if len(logs) == 0 {
+				logs = []string{""}
+			}
+			now := old
+			for _, log := range logs {
+				if now, err = o.updated(cmd, now, log); err != nil {
+					return err
+				}
+			}
+			return o.writeUpdate(cmd, old, now, args[0], or(output, args[0]))
+		},
+	}
+	cmd.Flags().StringSliceVar(&logs, "log", nil, "the log, a `DIR|URL`; if not given, that of the trust file on the server")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; if not given, the trust file itself")
+	return cmd
+}
+
+// updated is a trust file after a log was read.
+func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string) (verify.Trust, error) {
+	source, err := o.logSource(where, trust)
+	if err != nil {
+		return trust, err
+	}
+	origin, err := originAt(cmd.Context(), source)
+	if err != nil {
+		return trust, logError(err)
+	}
+	meter := o.meter(cmd, "reading the log", "entries")
+	keys, err := trust.ReadKeys(cmd.Context(), source, origin, meter.step)
+	meter.end()
+	switch {
+	case err != nil:
+		return trust, logError(err)
+	case keys.Fault() != nil:
+		return trust, not("the keys of the log %s: %w", origin, keys.Fault())
+	case keys.Untold() != nil:
+		return trust, &exitError{exitInconclusive, untold(origin, keys.Untold())}
+	}
+	return keys.Trust(), nil
+}
+
+func (o *options) writeUpdate(cmd *cobra.Command, old, now verify.Trust, from, to string) error {
+	done := changedTrust{File: to, Changes: changesOf(old, now)}
+	if len(done.Changes) == 0 {
+		done.Changes = []string{nothingChanged}
+		if to == from {
+			return o.tell(cmd, done, "%s", done)
+		}
+	}
+	text, err := now.Encode()
+	if err == nil {
+		_, err = verify.ParseTrust(text)
+	}
+	if err == nil {
+		err = replaceFile(resolved(to), text, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	return o.tell(cmd, done, "%s", done)
 }
 
 // heldTo refuses a trust file that does not pin that root.

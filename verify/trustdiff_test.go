@@ -1,0 +1,62 @@
+package verify_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/smarthausgroup/caio/verify"
+)
+
+// What a trust file says otherwise than one of before is told, and whether that is a loss.
+func TestTrustChanges(t *testing.T) {
+	old := revokingTrust(t)
+	old.FormerRoots = verify.Keys{{Public: signer(t, 7).Public(), Intervals: map[string]verify.Interval{"x": {}}}}
+	old.Approvers = verify.Keys{{Public: signer(t, 6).Public()}}
+	log := old.Logs[0].Origin
+	one := slices.IndexFunc(old.Keys, func(k verify.Key) bool { return k.ID() == signer(t, 1).KeyID() })
+	interval := func(n *verify.Trust, in verify.Interval) {
+		n.Keys = slices.Clone(n.Keys)
+		n.Keys[one].Intervals = maps.Clone(n.Keys[one].Intervals)
+		n.Keys[one].Intervals[log] = in
+	}
+	five, nine := int64(5), int64(9)
+	interval(&old, verify.Interval{NotBefore: 2, NotAfter: &nine})
+	for name, c := range map[string]struct {
+		change func(n *verify.Trust)
+		says   string
+		loses  bool
+	}{
+		"nothing":            {func(*verify.Trust) {}, "", false},
+		"the issuer":         {func(n *verify.Trust) { n.Issuer = "x" }, "the issuer was", true},
+		"the root":           {func(n *verify.Trust) { n.Root = signer(t, 8).Public() }, "the offline root was", true},
+		"no root":            {func(n *verify.Trust) { n.Root = nil }, "no longer pinned", true},
+		"a former root gone": {func(n *verify.Trust) { n.FormerRoots = nil }, "the former root", true},
+		"another policy":     {func(n *verify.Trust) { n.Policy = "quorum none\n" }, "other cosignatures", old.Policy != ""},
+		"a log gone":         {func(n *verify.Trust) { n.Logs = n.Logs[:1] }, "the log caio.example.com/a is gone", true},
+		"a log's key":        {func(n *verify.Trust) { n.Logs = slices.Clone(n.Logs); n.Logs[0].Key = "x" }, "the checkpoints of the log", true},
+		"a log more":         {func(n *verify.Trust) { n.Logs = append(slices.Clone(n.Logs), verify.Log{Origin: "z"}) }, "the log z is new", false},
+		"a key gone":         {func(n *verify.Trust) { n.Keys = slices.Delete(slices.Clone(n.Keys), one, one+1) }, "is gone", true},
+		"a key more": {func(n *verify.Trust) {
+			n.Keys = append(slices.Clone(n.Keys), verify.Key{Public: signer(t, 5).Public(), Intervals: map[string]verify.Interval{log: {NotBefore: 3}}})
+		}, "is new: in the log " + log + " from 3", false},
+		"a key for less":    {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2, NotAfter: &five}) }, "from 2 to 5, and not from 2 to 9", false},
+		"a key for longer":  {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2}) }, "from 2, and not from 2 to 9", true},
+		"a key from before": {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 1, NotAfter: &nine}) }, "from 1 to 9", true},
+		"a key everywhere":  {func(n *verify.Trust) { n.Keys = slices.Clone(n.Keys); n.Keys[one].Intervals = nil }, "and is everywhere", true},
+		"an approver gone":  {func(n *verify.Trust) { n.Approvers = nil }, "the approver's key", true},
+		"a revocation gone": {func(n *verify.Trust) { n.Revocations = n.Revocations[1:] }, "is gone", true},
+		"a revocation more": {func(n *verify.Trust) { n.Revocations = append(slices.Clone(n.Revocations), revocation(t, log, 1, 3)) }, "from index 3 on: stolen", false},
+	} {
+		now := old
+		c.change(&now)
+		changes := old.Changes(now)
+		if c.says == "" && len(changes) == 0 {
+			continue
+		}
+		if len(changes) != 1 || !strings.Contains(changes[0].Text, c.says) || changes[0].Loses != c.loses {
+			t.Errorf("%s: %+v", name, changes)
+		}
+	}
+}
