@@ -231,8 +231,8 @@ func (s *Server) shadow(ctx context.Context, t *tenant, a act, digest string, ag
 }
 
 // compares refuses a bundle that is in force itself.
-func (f *inForce) compares(b *rego.Bundle) error {
-	if f.active[b.Name].Digest != b.Digest {
+func (s *inForce) compares(b *rego.Bundle) error {
+	if s.active[b.Name].Digest != b.Digest {
 		return nil
 	}
 	return newProblem(http.StatusConflict, "bundle-in-force", "The bundle is in force itself: there is nothing to compare.")
