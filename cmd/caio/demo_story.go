@@ -66,7 +66,7 @@ func (d *demonstration) tell(ctx context.Context) error {
 }
 
 func (d *demonstration) chapter(title string) {
-	d.printf("\n%s\n\n", d.title.Render("── "+title+" "+strings.Repeat("─", max(0, 90-len(title)))))
+	d.printf("\n%s\n\n", d.title.Render("── "+title+" "+strings.Repeat("─", max(0, min(90, d.line()-4)-len(title)))))
 }
 
 func (d *demonstration) command(format string, args ...any) {

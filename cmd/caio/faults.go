@@ -17,7 +17,7 @@ func (o *options) showFaults(p *presenter, terminal bool, faults contracts.Diagn
 			p.printf("%s%s\n", d, suffix(d))
 			continue
 		}
-		p.printf("%s\n", ansi.Wordwrap(p.fault(d)+p.faint.Render(suffix(d)), width, ""))
+		p.prose("", "", p.fault(d)+p.faint.Render(suffix(d)), p.plain)
 		p.excerpt(d.Pos, texts)
 	}
 }
@@ -47,7 +47,7 @@ func (p *presenter) excerpt(pos contracts.Position, texts map[string][]string) {
 	line := []rune(strings.TrimRight(lines[pos.Line-1], "\r"))
 	number := fmt.Sprintf("%5d | ", pos.Line)
 	before := printable(string(line[:max(0, min(pos.Column-1, len(line)))]))
-	shown, column := window(printable(string(line)), ansi.StringWidth(before), width-len(number))
+	shown, column := window(printable(string(line)), ansi.StringWidth(before), p.line()-len(number))
 	p.printf("%s%s\n", p.faint.Render(number), shown)
 	if pos.Column > 0 {
 		p.printf("%s%s\n", strings.Repeat(" ", len(number)+column), p.bad.Render("^"))

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/x/ansi"
 	"github.com/smarthausgroup/caio/engine/impact"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -209,7 +208,7 @@ func (p *presenter) example(e *impact.Example) {
 		}
 		p.printf("    %s %s: %s\n", p.bold.Render(d.ID), p.faint.Render(word), d.Title)
 		if d.Remedy != "" && d.Violated {
-			p.wrapped("      "+p.faint.Render("remedy")+" ", "        ", d.Remedy)
+			p.prose("      "+p.faint.Render("remedy")+" ", "        ", d.Remedy, p.plain)
 		}
 	}
 	p.printf("    %s\n", p.faint.Render("explained in "+e.Before.Explanation+" and "+e.After.Explanation))
@@ -237,17 +236,6 @@ func (p *presenter) indented(list []string) {
 		list = append(list[:maxSentences], fmt.Sprintf("and %d more", more))
 	}
 	for _, sentence := range list {
-		p.wrapped("           ", "             ", sentence)
-	}
-}
-
-// wrapped writes a sentence on lines of 118 cells at most: the first begins with one text, the others with another.
-func (p *presenter) wrapped(first, others, sentence string) {
-	const cells = 118
-	for n, line := range strings.Split(ansi.Wordwrap(sentence, cells-max(lipgloss.Width(first), lipgloss.Width(others)), ""), "\n") {
-		if n > 0 {
-			first = others
-		}
-		p.printf("%s%s\n", first, line)
+		p.prose("           ", "             ", sentence, p.plain)
 	}
 }

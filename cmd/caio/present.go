@@ -11,7 +11,6 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/lipgloss/table"
-	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
@@ -19,7 +18,8 @@ import (
 
 // presenter lays decisions and verdicts out for people.
 type presenter struct {
-	w io.Writer
+	w     io.Writer
+	width int // cells of a line, 0 for any number
 
 	plain, bold, faint, good, bad, warn, title lipgloss.Style
 }
@@ -32,6 +32,7 @@ func newPresenter(w io.Writer, color bool) *presenter {
 	style := renderer.NewStyle
 	return &presenter{
 		w:     w,
+		width: widthOf(w),
 		plain: style(),
 		bold:  style().Bold(true),
 		faint: style().Faint(true),
@@ -173,51 +174,58 @@ func (p *presenter) table(head []string, rows [][]string) {
 			}
 			return style
 		})
+	if cells := p.width - 2; cells > 0 && lipgloss.Width(t.Render()) > cells {
+		t.Width(cells)
+	}
 	for _, line := range strings.Split(t.Render(), "\n") {
 		p.printf("  %s\n", strings.TrimRight(line, " "))
 	}
 }
 
-// verdicts shows each layer of a verification.
+// verdicts shows each layer of a verification: what it came to, and why.
 func (p *presenter) verdicts(verdicts []verify.Verdict) {
-	for _, v := range verdicts {
-		mark := map[verify.Status]string{
+	marks, widest := make([]string, len(verdicts)), 0
+	for i, v := range verdicts {
+		marks[i] = map[verify.Status]string{
 			verify.Pass: p.good.Render("✓ pass"), verify.Fail: p.bad.Bold(true).Render("✗ FAIL"),
 			verify.Skipped: p.faint.Render("· skipped"), verify.Inconclusive: p.warn.Render("? inconclusive"),
 		}[v.Status]
-		text := v.Reason
-		if v.Pointer != "" {
-			text += ", at " + p.bold.Render(v.Pointer)
+		widest = max(widest, lipgloss.Width(marks[i]))
+	}
+	for i, v := range verdicts {
+		head, text := fmt.Sprintf("  %-12s  %s  ", v.Layer, pad(marks[i], widest)), reason(v)
+		if p.width > 0 && lipgloss.Width(head)+lipgloss.Width(text) > p.line() {
+			p.printf("%s\n", strings.TrimRight(head, " "))
+			head = "      "
 		}
-		if v.Want != "" || v.Got != "" {
-			text += fmt.Sprintf(": %s, not %s", shorten(or(v.Want, "nothing")), shorten(or(v.Got, "nothing")))
-		}
-		p.printf("%s\n", strings.TrimRight(fmt.Sprintf("  %-13s %s  %s", v.Layer, pad(mark, 9), text), " "))
+		p.prose(head, strings.Repeat(" ", lipgloss.Width(head)), text, p.plain)
 	}
 }
 
-// width is that of a line of prose; a continued line is indented further.
-const width = 110
-
-// sentences writes each on lines of its own.
-func (p *presenter) sentences(list []string, style lipgloss.Style) {
-	for _, sentence := range list {
-		for i, line := range strings.Split(ansi.Wordwrap(sentence, width, ""), "\n") {
-			if i > 0 {
-				line = "    " + line
-			}
-			p.printf("  %s\n", style.Render(line))
-		}
+// reason is why a layer came to its verdict, with the place and both values.
+func reason(v verify.Verdict) string {
+	text := v.Reason
+	values := fmt.Sprintf("it should be %s and is %s", shorten(or(v.Want, "nothing")), shorten(or(v.Got, "nothing")))
+	switch valued := v.Want != "" || v.Got != ""; {
+	case valued && v.Pointer != "":
+		text += "; at " + v.Pointer + " " + values
+	case valued:
+		text += "; " + values
+	case v.Pointer != "":
+		text += ", at " + v.Pointer
 	}
+	return strings.Join(strings.Fields(strings.TrimPrefix(text, "; ")), " ")
 }
 
 func pad(styled string, width int) string {
 	return styled + strings.Repeat(" ", max(0, width-lipgloss.Width(styled)))
 }
 
+// shorten cuts what is much longer than a digest: --json has all of it.
 func shorten(text string) string {
-	if runes := []rune(text); len(runes) > 40 {
-		return string(runes[:37]) + "…"
+	const most = 160
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
 	return text
 }
