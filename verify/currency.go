@@ -9,7 +9,7 @@ import (
 )
 
 // asserted is what nobody but a reader of the whole log can tell.
-const asserted = "their entries hold; that nothing else was put in force between them and the decision is asserted, and a copy of the log (--log) shows it"
+const asserted = "the entries that the document names hold; that nothing else was put in force between these and the decision is asserted: only the whole log shows it"
 
 // currency checks the layer of that name.
 type currency struct {

@@ -98,7 +98,7 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 		if document = Judge(LayerDocument, err); err == nil {
 			reason = "the document was " + r.told()
 			if !w.readable() {
-				reason += "; so the operator says, and a copy of the log (--log) shows whether it is an entry of it"
+				reason += "; so the operator says, and only the whole log shows whether it holds that entry"
 			}
 			document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}
 		}
@@ -128,8 +128,8 @@ func (w *whole) erased() error {
 // readable reports whether a copy of the log was there and could be read.
 func (w *whole) readable() bool { return w != nil && w.unreadable == nil }
 
-// ErasedText says what can no longer be opened, "" where nothing was erased.
-func (ev *Evidence) ErasedText(trust Trust) string {
+// ErasedText says what can no longer be opened, "" where nothing was erased. Logged is the index at which the whole log holds the entry that says so, nil where none was read.
+func (ev *Evidence) ErasedText(trust Trust, logged *int64) string {
 	var s Statement
 	if _, err := Verify(TypDecision, ev.Statement, trust.Keys, &s); err != nil {
 		return ""
@@ -142,5 +142,9 @@ func (ev *Evidence) ErasedText(trust Trust) string {
 	if ev.Document == nil {
 		what = "the document, and with it what was weighed and why, and its content: " + what
 	}
-	return plain(what + ": the operator says, " + r.told())
+	by := "the operator says, "
+	if logged != nil {
+		by = fmt.Sprintf("the log says at index %d, ", *logged)
+	}
+	return plain(what + ": " + by + r.told())
 }

@@ -50,8 +50,12 @@ func TestErasedEvidence(t *testing.T) {
 		if code := verify.ExitCode(verdicts); code != verify.ExitUntold {
 			t.Errorf("documents %t: exit code %d", documents, code)
 		}
-		if text := ev.ErasedText(p.trust); !strings.Contains(text, "asked for") || strings.Contains(text, "document") != documents {
+		if text := ev.ErasedText(p.trust, nil); !strings.Contains(text, "the operator says, erased on") || !strings.Contains(text, "asked for") || strings.Contains(text, "document") != documents {
 			t.Errorf("documents %t: %q", documents, text)
+		}
+		index := int64(7)
+		if text := ev.ErasedText(p.trust, &index); !strings.Contains(text, "the log says at index 7, erased on") {
+			t.Errorf("documents %t, in the log: %q", documents, text)
 		}
 	}
 }
@@ -102,7 +106,7 @@ func TestForgedErasures(t *testing.T) {
 		if code := verify.ExitCode(verdicts); code != verify.ExitFailed {
 			t.Errorf("%s: exit code %d", name, code)
 		}
-		if text := p.evidence.ErasedText(p.trust); text != "" {
+		if text := p.evidence.ErasedText(p.trust, nil); text != "" {
 			t.Errorf("%s: it tells %q", name, text)
 		}
 	}

@@ -200,18 +200,28 @@ const (
 
 // ExitCode sums verdicts up. A layer of the page that has no verdict counts as skipped.
 func ExitCode(verdicts []Verdict) int {
-	code := ExitVerified
+	missing, _ := unsettled(verdicts)
+	switch {
+	case slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Status == Fail }):
+		return ExitFailed
+	case missing != nil:
+		return ExitUntold
+	}
+	return ExitVerified
+}
+
+// unsettled are the layers that did not pass and keep a proof from being verified, and those of which nobody asks that they pass. Witnesses are skipped where no policy names any, and the outcome where no log is at hand. Where a policy does, or the log knows more, they are inconclusive instead.
+func unsettled(verdicts []Verdict) (missing, optional []string) {
 	for _, layer := range layers {
 		i := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.Layer == layer })
-		optional := layer == LayerWitnesses || layer == LayerOutcome || layer == LayerEvidence
-		// Witnesses are skipped where nobody asks for them, and the outcome where no log is at hand. Where a policy asks, or the log knows more, the layer is inconclusive instead.
-		asked := (layer == LayerWitnesses || layer == LayerOutcome) && i >= 0 && verdicts[i].Status != Skipped
-		if (i < 0 || verdicts[i].Status != Pass) && (!optional || asked) {
-			code = ExitUntold
+		asked := i >= 0 && verdicts[i].Status != Skipped
+		switch {
+		case i >= 0 && verdicts[i].Status == Pass:
+		case (layer == LayerWitnesses || layer == LayerOutcome) && !asked:
+			optional = append(optional, layer)
+		case layer != LayerEvidence || asked: // checked where it was read
+			missing = append(missing, layer)
 		}
 	}
-	if slices.ContainsFunc(verdicts, func(v Verdict) bool { return v.Status == Fail }) {
-		return ExitFailed
-	}
-	return code
+	return missing, optional
 }

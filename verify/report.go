@@ -35,7 +35,7 @@ func Sentences(ev *Evidence, d *Document) []string {
 // survivors says who won, and who else could have.
 func survivors(d *Document) []string {
 	if d.Outcome != Routed {
-		return []string{fmt.Sprintf("denied: of %d candidates none survived every stage", len(d.Candidates))}
+		return []string{deniedText(len(d.Candidates))}
 	}
 	var ranking []*Candidate
 	for i := range d.Candidates {
@@ -48,10 +48,20 @@ func survivors(d *Document) []string {
 	for _, c := range ranking {
 		if c.Service != d.Choice.Service && d.Choice.Objective != nil {
 			mine, winners := ObjectiveTexts(c.Score.Objective, *d.Choice.Objective)
-			sentences = append(sentences, fmt.Sprintf("%s was feasible, %s against %s%s", c.Service, mine, winners, tie(ranking[0], c)))
+			sentences = append(sentences, fmt.Sprintf("%s was feasible, with the objective %s against %s%s", c.Service, mine, winners, tie(ranking[0], c)))
 		}
 	}
 	return sentences
+}
+
+func deniedText(candidates int) string {
+	switch candidates {
+	case 0:
+		return "denied: no service matched"
+	case 1:
+		return "denied: the one candidate did not survive every stage"
+	}
+	return fmt.Sprintf("denied: of %d candidates none survived every stage", candidates)
 }
 
 // ObjectiveText writes an objective in nano as people read it: as a decimal with three places, half away from zero.
@@ -220,7 +230,7 @@ var shown = map[string]string{
 	LayerOutcome:      "what came of it",
 }
 
-// NotShown is the section "What this does not show": first what the layers that did not pass would have shown, then what no proof shows of this decision (spec/proof.md, "What it shows, and what it doesn't").
+// NotShown is the section "What this does not show": first what the layers that did not pass would have shown, whose verdicts say why, then what no proof shows of this decision (spec/proof.md, "What it shows, and what it doesn't").
 func NotShown(d *Document, verdicts []Verdict) []string {
 	var lines []string
 	passed := map[string]bool{}
@@ -229,13 +239,12 @@ func NotShown(d *Document, verdicts []Verdict) []string {
 		switch {
 		case i < 0:
 			if layer != LayerEvidence { // checked where it was read
-				lines = append(lines, fmt.Sprintf("%s: %s was not checked", shown[layer], layer))
+				lines = append(lines, fmt.Sprintf("%s: the layer %s was not checked", shown[layer], layer))
 			}
 		case verdicts[i].Status == Pass:
 			passed[layer] = true
 		default:
-			v := verdicts[i]
-			lines = append(lines, fmt.Sprintf("%s: %s %s, %s", shown[layer], v.Layer, verb(v.Status), v.Reason))
+			lines = append(lines, fmt.Sprintf("%s: the layer %s %s", shown[layer], layer, verb(verdicts[i].Status)))
 		}
 	}
 	if d != nil {

@@ -21,7 +21,7 @@ func TestSentencesOfADenial(t *testing.T) {
 	d.Candidates = d.Candidates[2:3]
 	deny(d)
 	lines := verify.Sentences(nil, d)
-	if want := "denied: of 1 candidates none survived every stage"; lines[0] != want {
+	if want := "denied: the one candidate did not survive every stage"; lines[0] != want {
 		t.Errorf("got %q, want %q", lines[0], want)
 	}
 	if want := "rejected openai-embed: GDPR-44, keeps data in [us]"; lines[1] != want {
@@ -45,7 +45,7 @@ func TestSentencesTellCloseObjectivesApart(t *testing.T) {
 	d.Candidates[1].Score.Objective = d.Candidates[0].Score.Objective - 1
 	for _, want := range []string{"0.287 against 0.288", "0.288 against 0.288, and costs more", "0.288 against 0.288, and is slower, or nobody knows how fast", "0.288 against 0.288, and lost the draw"} {
 		lines := strings.Join(verify.Sentences(nil, d), "\n")
-		if !strings.Contains(lines, "was feasible, "+want+"\n") {
+		if !strings.Contains(lines, "was feasible, with the objective "+want+"\n") {
 			t.Errorf("no %q in\n%s", want, lines)
 		}
 		switch winner, other := d.Candidates[0].Score, d.Candidates[1].Score; {
@@ -73,7 +73,7 @@ func TestSentencesRound(t *testing.T) {
 	} {
 		d := example(t).document
 		d.Choice.Objective, d.Candidates[0].Score.Objective, d.Candidates[1].Score.Objective = &c.winner, c.winner, c.other
-		if lines := strings.Join(verify.Sentences(nil, d), "\n"); !strings.Contains(lines, "feasible, "+c.want+"\n") {
+		if lines := strings.Join(verify.Sentences(nil, d), "\n"); !strings.Contains(lines, "feasible, with the objective "+c.want+"\n") {
 			t.Errorf("no %q in\n%s", c.want, lines)
 		}
 	}
@@ -129,7 +129,7 @@ func TestNotShownFollowsTheVerdicts(t *testing.T) {
 	for i, v := range all {
 		list := append([]verify.Verdict{}, all...)
 		list[i] = verify.Verdict{Layer: v.Layer, Status: verify.Fail, Reason: "because"}
-		if lines := verify.NotShown(nil, list); len(lines) != 1 || !strings.HasSuffix(lines[0], v.Layer+" failed, because") {
+		if lines := verify.NotShown(nil, list); len(lines) != 1 || !strings.HasSuffix(lines[0], ": the layer "+v.Layer+" failed") {
 			t.Error(lines)
 		}
 	}

@@ -18,6 +18,8 @@ type Options struct {
 	Progress func(done, size int64)
 	// Follows is told of the log that the decision's log follows, where its first entry says so. May be nil.
 	Follows func(Former)
+	// Erased is told where the log holds the erasure that the evidence shows. May be nil.
+	Erased func(index int64)
 
 	keys *LogKeys // what Log says of its keys; nil for no log, and for one that could not be read so far
 }
@@ -73,6 +75,9 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		}
 		if w.follows != nil && o.Follows != nil {
 			o.Follows(*w.follows)
+		}
+		if w.broken == nil && w.erasedAt >= 0 && o.Erased != nil {
+			o.Erased(w.erasedAt)
 		}
 	}
 	return w

@@ -33,6 +33,9 @@ func newProofShow(o *options) *cobra.Command {
 			if err != nil {
 				return not("%s: %w", args[0], err)
 			}
+			if evidence.Document == nil {
+				return o.showErased(cmd, args[0], evidence)
+			}
 			document, err := verify.DecodeDocument(evidence.Document)
 			if err != nil {
 				return not("%s: %w", args[0], err)
@@ -49,15 +52,17 @@ func newProofShow(o *options) *cobra.Command {
 				return err
 			}
 			p := o.present(cmd)
-			p.document(document, logFacts(evidence), whyFromEvidence(evidence, document))
-			p.printf("\n%s\n", p.faint.Render("This was shown, not checked: caio verify "+args[0]+" --trust TRUST"))
+			p.said(evidence)
+			p.printf("\n")
+			p.decision(&document.Decision, whyFromEvidence(evidence, document))
+			p.unchecked(args[0])
 			return nil
 		},
 	}
 }
 
 // logFacts are what the evidence holds of the log: where the decision stands in it, and the checkpoints around it.
-func logFacts(ev *verify.Evidence) (facts [][2]string) {
+func logFacts(ev *verify.Evidence) (facts []verify.Fact) {
 	signed := func(c tlog.Checkpoint) string {
 		names := make([]string, len(c.Signatures))
 		for i, s := range c.Signatures {
@@ -66,34 +71,47 @@ func logFacts(ev *verify.Evidence) (facts [][2]string) {
 		return fmt.Sprintf("%d entries, signed by %s", c.Size, strings.Join(names, ", "))
 	}
 	if proof, err := tlog.ParseProof(ev.Receipt); err == nil {
-		facts = append(facts, [2]string{"receipt", fmt.Sprintf("at index %d of %s", proof.Index, signed(proof.Checkpoint))})
+		facts = append(facts, verify.Fact{Name: "receipt", Text: fmt.Sprintf("at index %d of %s", proof.Index, signed(proof.Checkpoint))})
 	}
 	for _, part := range []struct {
 		name string
 		text []byte
 	}{{"earlier", ev.Earlier}, {"first", ev.First}} {
 		if c, err := verify.ParseEarlier(part.text); err == nil {
-			facts = append(facts, [2]string{part.name, signed(c.Checkpoint)})
+			facts = append(facts, verify.Fact{Name: part.name, Text: signed(c.Checkpoint)})
 		}
 	}
 	return facts
 }
 
-// document shows the arguments in short, more facts of theirs, then the decision.
-func (p *presenter) document(d *verify.Document, more [][2]string, why explain) {
-	p.printf("%s %s %s\n", p.title.Render("decision"), d.DecisionID, p.faint.Render(d.Time))
-	facts := [][2]string{
-		{"tenant", d.Tenant}, {"intent", d.Request.Intent.Type}, {"labels", fmt.Sprint(d.Request.Data.Labels)}, {"profile", d.Request.Profile},
-		{"snapshot", d.Snapshot.Digest}, {"settings", d.Settings.Digest},
+// showErased shows what is left of a proof whose document was erased: its statement, and where that stands.
+func (o *options) showErased(cmd *cobra.Command, file string, ev *verify.Evidence) error {
+	facts := verify.Describe(ev)
+	if facts == nil {
+		return not("%s: its statement can't be read", file)
 	}
-	for _, b := range d.Bundles {
-		facts = append(facts, [2]string{"bundle", b.Name + " " + b.Digest})
+	if o.machine() {
+		return o.emit(cmd, facts)
 	}
-	for _, fact := range append(facts, more...) {
-		p.printf("  %s %s\n", p.faint.Render(fmt.Sprintf("%-9s", fact[0])), fact[1])
-	}
+	p := o.present(cmd)
+	p.said(ev)
 	p.printf("\n")
-	p.decision(&d.Decision, why)
+	p.prose("  ", "  ", "The document was erased, and with it why it was decided so. The statement is left, which names it by its digest.", p.plain)
+	p.unchecked(file)
+	return nil
+}
+
+// said shows the facts of the evidence.
+func (p *presenter) said(ev *verify.Evidence) {
+	p.printf("%s\n", p.title.Render("What the evidence says"))
+	if facts := verify.Describe(ev); facts != nil {
+		p.facts(append(facts.List(), logFacts(ev)...))
+	}
+}
+
+func (p *presenter) unchecked(file string) {
+	p.printf("\n")
+	p.prose("", "", "This was shown, not checked: caio verify "+file+" --trust TRUST", p.faint)
 }
 
 // whyFromEvidence explains violations with the contracts that the evidence holds: a false predicate by the text of its conjunct.

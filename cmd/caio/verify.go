@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/rego"
@@ -15,98 +16,164 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// verification is a call of `caio verify`.
+type verification struct {
+	file, trust, log, policy string
+	policyKeys               []string
+	timeout                  time.Duration
+	machine                  bool
+}
+
 func newVerify(o *options) *cobra.Command {
-	var trustFile, policyFile, logAt string
-	var policyKeys []string
-	var machine bool
-	var timeout time.Duration
+	var v verification
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check the evidence of a decision, layer by layer, offline",
 		Long: `Check the evidence of a decision, layer by layer, offline.
 
-Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those.
-Policies are run only if the document is the one that was signed. That nothing else was put in force between the entries that the document names and the
-decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log). Exit 0: every layer passed,
-but that witnesses may be skipped where no policy asks for them, and outcome where there is none; 1: a layer failed; 2: the command was wrong; 3: a file could not
-be read; 4: a layer was skipped or could not be told.`,
+Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those. Policies are run only if the document is the one that was signed.
+
+That nothing else was put in force between the entries that the document names and the decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log).
+
+Exit 0: every layer passed, but that witnesses may be skipped where no policy asks for them, and outcome where nothing is said of it; 1: a layer failed; 2: the command was wrong; 3: a file is missing, or is no trust file, policy or key; 4: a layer was skipped or could not be told, as where the log could not be read.`,
 		Example: "  caio verify caio-demo/routed.caio --trust caio-demo/trust.json\n  caio verify decision.caio --trust trust.json --log log   # as caio log export writes it",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if machine {
+			if v.machine {
 				o.format = "json"
 			}
-			data, err := readEvidence(args[0])
-			if err != nil {
-				return err
-			}
-			trust, err := readTrust(trustFile)
-			if err != nil {
-				return err
-			}
-			keys, err := readPolicyKeys(policyKeys)
-			if err != nil {
-				return err
-			}
-			if policyFile != "" {
-				text, err := os.ReadFile(policyFile)
-				if err != nil {
-					return err
-				}
-				if _, err := tlog.ParsePolicy(text); err != nil {
-					return unable("%s: %w", policyFile, err)
-				}
-				trust.Policy = string(text)
-			}
-			var whole verify.Options
-			var follows *verify.Former
-			if logAt != "" {
-				if whole.Log, err = o.logSource(logAt, trust); err != nil {
-					return err
-				}
-				meter := o.meter(cmd, "reading the log", "entries")
-				defer meter.end()
-				whole.Progress = func(done, size int64) { meter.step(done, size) }
-				whole.Follows = func(f verify.Former) { follows = &f }
-			}
-			checked, err := check(cmd.Context(), data, trust, keys, timeout, whole)
-			if err != nil {
-				return err
-			}
-			checked.Follows = follows
-			if o.machine() {
-				if err := o.emit(cmd, checked); err != nil {
-					return err
-				}
-			} else {
-				o.present(cmd).checked(checked)
-			}
-			if code := verify.ExitCode(checked.Verdicts); code != 0 {
-				return &exitError{code: code}
-			}
-			return nil
+			v.file = args[0]
+			return v.run(o, cmd)
 		},
 	}
-	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
-	cmd.Flags().StringVar(&logAt, "log", "", "the whole log, a folder or `URL` (https://HOST/log/ORIGIN): only so can it be told that nothing else was in force")
-	cmd.Flags().StringVar(&policyFile, "policy", "", "whose cosignatures are required: a tlog-policy `FILE`, in place of the trust file's")
-	cmd.Flags().StringArrayVar(&policyKeys, "policy-key", nil, policyKeysUsage)
-	cmd.Flags().DurationVar(&timeout, "timeout", replayTimeout, "how long the re-evaluation may take")
-	cmd.Flags().BoolVar(&machine, "json", false, "the same as --format json")
+	cmd.Flags().StringVar(&v.trust, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().StringVar(&v.log, "log", "", "the whole log, a folder or `URL` (https://HOST/log/ORIGIN): only so can it be told that nothing else was in force")
+	cmd.Flags().StringVar(&v.policy, "policy", "", "whose cosignatures are required: a tlog-policy `FILE`, in place of the trust file's")
+	cmd.Flags().StringArrayVar(&v.policyKeys, "policy-key", nil, policyKeysUsage)
+	cmd.Flags().DurationVar(&v.timeout, "timeout", replayTimeout, "how long the re-evaluation may take")
+	cmd.Flags().BoolVar(&v.machine, "json", false, "the same as --format json")
 	markRequired(cmd, "trust")
 	return cmd
 }
 
+// checkedEvidence is what `caio verify` says: the report, and what was held to what by whom.
+type checkedEvidence struct {
+	verify.Report
+	Checked checkedWith `json:"checked"`
+	// Remedies are what the caller can give to settle more.
+	Remedies []string `json:"remedies"`
+}
+
+// checkedWith names what a verification was given. Digests are SHA-256, in hex.
+type checkedWith struct {
+	File        string `json:"file"`
+	Digest      string `json:"sha256"`
+	Trust       string `json:"trust"`
+	TrustDigest string `json:"trust_sha256"`
+	Log         string `json:"log,omitempty"`
+	Version     string `json:"caio"`
+}
+
+func (v *verification) run(o *options, cmd *cobra.Command) error {
+	data, err := readEvidence(v.file)
+	if err != nil {
+		return err
+	}
+	trust, text, err := readTrustText(v.trust)
+	if err != nil {
+		return err
+	}
+	keys, err := readPolicyKeys(v.policyKeys)
+	if err != nil {
+		return err
+	}
+	if v.policy != "" {
+		if err := readWitnessPolicy(v.policy, &trust); err != nil {
+			return err
+		}
+	}
+	var whole verify.Options
+	if v.log != "" {
+		if whole.Log, err = o.logSource(v.log, trust); err != nil {
+			return err
+		}
+		meter := o.meter(cmd, "reading the log", "entries")
+		defer meter.end()
+		whole.Progress = meter.step
+	}
+	report, err := check(cmd.Context(), data, trust, keys, v.timeout, whole)
+	if err != nil {
+		return err
+	}
+	build, err := server.ReadBuild()
+	if err != nil {
+		return err
+	}
+	checked := checkedEvidence{
+		Report:   report,
+		Checked:  checkedWith{v.file, verify.Digest(data), v.trust, verify.Digest(text), v.log, build.Version},
+		Remedies: v.remedies(report, len(keys) > 0),
+	}
+	if o.machine() {
+		if err := o.emit(cmd, checked); err != nil {
+			return err
+		}
+	} else {
+		o.present(cmd).evidence(checked)
+	}
+	if checked.ExitCode != 0 {
+		return &exitError{code: checked.ExitCode}
+	}
+	return nil
+}
+
+// remedies are what would settle layers that could not be told.
+func (v *verification) remedies(r verify.Report, policyKeys bool) []string {
+	list := []string{}
+	open := func(layer string, statuses ...verify.Status) bool {
+		return slices.ContainsFunc(r.Verdicts, func(v verify.Verdict) bool { return v.Layer == layer && slices.Contains(statuses, v.Status) })
+	}
+	if r.ExitCode != verify.ExitUntold || r.Facts == nil {
+		return list
+	}
+	if v.log == "" && open(verify.LayerCurrency, verify.Inconclusive) {
+		list = append(list, "give the whole log with --log, which settles currency (caio log export makes a copy)")
+	}
+	signed := slices.ContainsFunc(r.Facts.Bundles, func(b verify.BundleReference) bool { return b.Key != "" })
+	if signed && !policyKeys && open(verify.LayerReplay, verify.Skipped) {
+		list = append(list, "give the keys that sign policies with --policy-key, which replay needs")
+	}
+	return list
+}
+
 func readTrust(file string) (verify.Trust, error) {
+	trust, _, err := readTrustText(file)
+	return trust, err
+}
+
+func readTrustText(file string) (verify.Trust, []byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return verify.Trust{}, err
+		return verify.Trust{}, nil, err
 	}
 	trust, err := verify.ParseTrust(text)
 	if err != nil {
-		return verify.Trust{}, unable("%s: %w", file, err)
+		return verify.Trust{}, nil, unable("%s: %w", file, err)
 	}
-	return trust, nil
+	return trust, text, nil
+}
+
+// readWitnessPolicy puts a tlog-policy in place of the trust file's.
+func readWitnessPolicy(file string, trust *verify.Trust) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, err := tlog.ParsePolicy(text); err != nil {
+		return unable("%s: %w", file, err)
+	}
+	trust.Policy = string(text)
+	return nil
 }
 
 // replayTimeout bounds the re-evaluation, where nothing else is said.
@@ -135,6 +202,9 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 	if err != nil {
 		return verify.Report{}, err
 	}
+	var whole verify.Whole
+	log.Follows = func(f verify.Former) { whole.Follows = &f }
+	log.Erased = func(index int64) { whole.Erased = &index }
 	o := replay.Options{Build: build, Timeout: timeout, Options: log}
 	if len(policyKeys) > 0 {
 		o.VerifyBundle = func(b *rego.Bundle) (string, error) {
@@ -146,7 +216,7 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 		}
 	}
 	evidence, verdicts := replay.CheckFile(ctx, data, trust, o)
-	report := verify.NewReport(evidence, trust, verdicts)
+	report := verify.NewReport(evidence, trust, verdicts, whole)
 	replayed := slices.ContainsFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerReplay && v.Status == verify.Pass })
 	if len(report.Sentences) > 0 && replayed {
 		report.Sentences = append(report.Sentences, replay.Contrasts(ctx, evidence, o)...)
@@ -154,21 +224,56 @@ func check(ctx context.Context, data []byte, trust verify.Trust, policyKeys map[
 	return report, nil
 }
 
-func (p *presenter) checked(c verify.Report) {
-	if c.DecisionID != "" {
-		p.printf("%s %s\n%s\n\n", p.title.Render("decision"), c.DecisionID, p.faint.Render("document "+c.Document))
+// evidence lays out what was checked, what came of it, and at the end the verdict.
+func (p *presenter) evidence(c checkedEvidence) {
+	p.printf("%s\n", p.title.Render("What was checked"))
+	p.facts([]verify.Fact{
+		{Name: "file", Text: c.Checked.File}, {Name: "sha256", Text: c.Checked.Digest},
+		{Name: "trust", Text: c.Checked.Trust}, {Name: "sha256", Text: c.Checked.TrustDigest},
+		{Name: "log", Text: or(c.Checked.Log, "none at hand")}, {Name: "by", Text: "caio " + c.Checked.Version},
+	})
+	if c.Facts != nil {
+		vouched := "What it says, signed by the issuer"
+		if !c.Facts.Signed {
+			vouched = "What it says, and nobody whom you trust vouches for"
+		}
+		p.heading(vouched)
+		p.facts(c.Facts.List())
 	}
+	p.heading("Layers")
 	p.verdicts(c.Verdicts)
 	if c.Follows != nil {
-		p.printf("\n%s\n", p.title.Render("The log"))
+		p.heading("The log")
 		p.sentences([]string{c.Follows.String()}, p.plain)
 	}
 	if len(c.Sentences) > 0 {
-		p.printf("\n%s\n", p.title.Render("What was decided"))
+		p.heading("What was decided")
 	}
 	p.sentences(c.Sentences, p.plain)
 	if len(c.NotShown) > 0 {
-		p.printf("\n%s\n", p.title.Render("What this does not show"))
+		p.heading("What this does not show")
 	}
 	p.sentences(c.NotShown, p.faint)
+	p.printf("\n")
+	p.verdict(c)
+}
+
+// verdict is the last line: what it comes to, and as which exit code.
+func (p *presenter) verdict(c checkedEvidence) {
+	style := map[string]func(...string) string{verify.Verified: p.good.Bold(true).Render, verify.Refused: p.bad.Bold(true).Render, verify.Unsettled: p.warn.Bold(true).Render}[c.Verdict]
+	code := "exit " + string(rune('0'+c.ExitCode))
+	text := c.Summary
+	if len(c.Remedies) > 0 {
+		text += " What helps: " + strings.Join(c.Remedies, "; ") + "."
+	}
+	p.prose(style(code)+"  ", strings.Repeat(" ", len(code)+2), text, p.bold)
+}
+
+// facts lists names and texts, below each other.
+func (p *presenter) facts(list []verify.Fact) {
+	for _, fact := range list {
+		const wide = 8 // cells of a name
+		head := "  " + p.faint.Render(pad(fact.Name, wide)) + "  "
+		p.prose(head, strings.Repeat(" ", wide+4), fact.Text, p.plain)
+	}
 }

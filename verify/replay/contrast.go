@@ -192,7 +192,7 @@ func (c *contrasts) latency(service string, d *verify.Document, wins func(ms int
 func (c *contrasts) attestation(service string, wins func(contracts.Attestation) bool) {
 	for _, level := range above(c.facts.Attestations[service]) {
 		if wins(level) {
-			c.say("%s would have won had its contract been %s", service, level)
+			c.say("%s would have won with a contract that somebody had attested as %s", service, level)
 			return
 		}
 	}
@@ -237,7 +237,7 @@ func (c *contrasts) denied(d *verify.Document) {
 	c.limits(routes)
 	for _, nearest := range d.Choice.Nearest {
 		for _, level := range above(c.facts.Attestations[nearest.Service]) {
-			routes(fmt.Sprintf("had the contract of %s been %s,", nearest.Service, level), func(a *Arguments) { a.Attestations[nearest.Service] = level })
+			routes(fmt.Sprintf("with the contract of %s attested as %s", nearest.Service, level), func(a *Arguments) { a.Attestations[nearest.Service] = level })
 		}
 	}
 }

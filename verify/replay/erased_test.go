@@ -55,7 +55,7 @@ func TestErasureInTheLog(t *testing.T) {
 			if v := document(verdicts); code != verify.ExitUntold || test.documents && !strings.Contains(v.Reason, "the operator says") {
 				t.Errorf("without it: exit %d, %+v", code, v)
 			}
-			if text := ev.ErasedText(w.trust); !strings.Contains(text, "the operator says") {
+			if text := ev.ErasedText(w.trust, nil); !strings.Contains(text, "the operator says") {
 				t.Errorf("it tells %q", text)
 			}
 		})

@@ -3,7 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/verify"
@@ -22,18 +22,23 @@ func CheckFile(ctx context.Context, file []byte, trust verify.Trust, o Options) 
 		return ev, verify.Arrange(append(verdicts, unread(ev)...))
 	}
 	completeness := verify.Judge(verify.LayerCompleteness, verify.Complete(ev, d))
-	again := verify.Verdict{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: "the document is not what was signed"}
-	if signed(verdicts) {
+	again := verify.Verdict{Layer: verify.LayerReplay, Status: verify.Skipped}
+	if failed := unsigned(verdicts); failed == nil {
 		again = check(ctx, ev, d, o)
+	} else {
+		again.Reason = "not run: policies are programs, and " + strings.Join(failed, " and ") + " failed"
 	}
 	return ev, verify.Arrange(append(verdicts, completeness, again))
 }
 
-// signed says whether the layers that bind the evidence to a trusted signature held.
-func signed(verdicts []verify.Verdict) bool {
-	return !slices.ContainsFunc(verdicts, func(v verify.Verdict) bool {
-		return v.Status == verify.Fail && (v.Layer == verify.LayerSignature || v.Layer == verify.LayerDocument)
-	})
+// unsigned are the layers that bind the evidence to a trusted signature and did not hold.
+func unsigned(verdicts []verify.Verdict) (failed []string) {
+	for _, v := range verdicts {
+		if v.Status == verify.Fail && (v.Layer == verify.LayerSignature || v.Layer == verify.LayerDocument) {
+			failed = append(failed, v.Layer)
+		}
+	}
+	return failed
 }
 
 func unread(ev *verify.Evidence) []verify.Verdict {

@@ -51,10 +51,10 @@ func TestStrangersPoliciesAreNotRun(t *testing.T) {
 		reason string
 	}{
 		"nothing":                  {func(*proof) {}, 1, verify.Pass, ""},
-		"a stranger":               {func(*proof) {}, 2, verify.Skipped, "the document is not what was signed"},
-		"a stranger's policy":      {func(p *proof) { p.policy(t, forever) }, 2, verify.Skipped, "the document is not what was signed"},
+		"a stranger":               {func(*proof) {}, 2, verify.Skipped, "not run: policies are programs, and signature failed"},
+		"a stranger's policy":      {func(p *proof) { p.policy(t, forever) }, 2, verify.Skipped, "not run: policies are programs, and signature failed"},
 		"an insider's policy":      {func(p *proof) { p.policy(t, forever) }, 1, verify.Inconclusive, "the re-evaluation took longer than 300ms"},
-		"a bundle that is no part": {func(p *proof) { p.evidence.Bundles["x"] = map[string][]byte{"a": nil} }, 1, verify.Skipped, "the document is not what was signed"},
+		"a bundle that is no part": {func(p *proof) { p.evidence.Bundles["x"] = map[string][]byte{"a": nil} }, 1, verify.Skipped, "not run: policies are programs, and document failed"},
 	} {
 		p := prove(t, requests["texts"])
 		test.change(p)

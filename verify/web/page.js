@@ -60,15 +60,17 @@
 			return;
 		}
 		const {report} = result;
-		const named = (...statuses) => report.layers.filter((l) => statuses.includes(l.status)).map((l) => l.layer).join(", ");
 		const verdict = byId("verdict");
-		verdict.className = result.failed ? "fail" : "";
-		verdict.textContent = result.failed ? `Refused: ${named("fail")} failed` : `Nothing failed. Not settled here: ${named("skipped", "inconclusive")}`;
-		const about = [["File", evidence.name], ["Decision", report.decision_id], ["Document", report.document && `SHA-256 ${report.document}`], ["Trusted issuer", result.issuer]];
-		byId("about").replaceChildren(...about.filter(([, text]) => text).flatMap(([name, text]) => pair(name, text)));
+		verdict.className = report.verdict === "refused" ? "fail" : "";
+		verdict.textContent = plain(report.summary);
+		const facts = result.facts ?? [];
+		byId("facts").replaceChildren(...facts.flatMap(({name, text}) => pair(name, text)));
+		byId("said").hidden = !facts.length;
+		byId("vouched").textContent = report.facts?.signed ? "As the issuer signed it." : "As the file says it: the layers signature and document did not both pass, so nobody whom you trust vouches for it.";
+		byId("about").replaceChildren(...[["File", evidence.name], ["Trusted issuer", result.issuer]].flatMap(([name, text]) => pair(name, text)));
 		byId("layers").replaceChildren(...report.layers.map((l) => layer(l, result.shows[l.layer])));
 		list("sentences", report.sentences);
-		byId("decision").hidden = !report.sentences?.length;
+		byId("decision").hidden = !report.sentences.length;
 		list("not-shown", report.not_shown);
 		byId("parts").replaceChildren(...listed(result.parts ?? []));
 		byId("inside").hidden = !result.parts?.length;
@@ -78,7 +80,7 @@
 	};
 
 	const pair = (name, text) => [element("dt", {}, name), element("dd", {class: "value"}, plain(text))];
-	const list = (id, lines) => byId(id).replaceChildren(...(lines ?? []).map((line) => element("li", {}, plain(line))));
+	const list = (id, lines) => byId(id).replaceChildren(...lines.map((line) => element("li", {}, plain(line))));
 	const marks = {pass: "✓", fail: "✗", inconclusive: "?", skipped: "·"};
 
 	const layer = (l, shows) => {

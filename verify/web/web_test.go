@@ -22,6 +22,8 @@ type shown struct {
 	Hidden                     bool
 	Layers                     []verify.Verdict
 	Sentences, NotShown, Parts []string
+	Facts                      []verify.Fact
+	Vouched                    string
 	Foreign                    int  // elements that the page itself doesn't make
 	Ran                        bool // a script that a file brought
 }
@@ -35,9 +37,13 @@ const readPage = `(() => {
 	return {
 		Status: document.getElementById("status").textContent, Verdict: document.getElementById("verdict").textContent, Hidden: document.getElementById("result").hidden,
 		Layers: [...document.querySelectorAll("#layers > li")].map(layer), Sentences: texts("#sentences > li"), NotShown: texts("#not-shown > li"), Parts: texts("#parts summary > span"),
+		Facts: [...document.querySelectorAll("#facts dt")].map((dt) => ({name: dt.textContent, text: dt.nextElementSibling.textContent})), Vouched: texts("#vouched").join(),
 		Foreign: document.querySelectorAll("main img, main script, main iframe, main a, main style").length, Ran: window.ran !== undefined,
 	};
 })()`
+
+// unsettled is what the page can say of good evidence at best.
+const unsettled = "Nothing failed. Not settled: currency, replay. Skipped, and not required: witnesses, outcome."
 
 // once builds the page for all tests.
 var once = sync.OnceValues(func() (page, error) { return build(context.Background()) })
@@ -65,15 +71,15 @@ func TestPage(t *testing.T) {
 		verdict string
 		policy  string // whose cosignatures the auditor asks for
 	}{
-		{"good", maker{}.written(t), honest, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", ""},
-		{"forged by the issuer", maker{worse: true}.written(t), honest, []string{verify.LayerArgmax}, "Refused: argmax failed", ""},
-		{"forged by a stranger", maker{seed: 2}.written(t), honest, []string{verify.LayerSignature}, "Refused: signature failed", ""},
-		{"of another issuer", maker{issuer: "https://other.example.com"}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed", ""},
-		{"changed", changed(maker{}.written(t)), honest, []string{verify.LayerEvidence}, "Refused: evidence failed", ""},
-		{"no evidence", []byte(markup), honest, []string{verify.LayerEvidence}, "Refused: evidence failed", ""},
-		{"hostile", maker{issuer: markup, reason: markup + "\u202e\x1b[2J" + long, file: "policy/<img src=x onerror='window.ran=1'>.rego"}.written(t), markup, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", ""},
-		{"hostile values", maker{issuer: markup + "\u202e" + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed", ""},
-		{"not cosigned yet", maker{}.written(t), honest, nil, "Nothing failed. Not settled here: witnesses, currency, replay, outcome", policyOf(t)},
+		{"good", maker{}.written(t), honest, nil, unsettled, ""},
+		{"forged by the issuer", maker{worse: true}.written(t), honest, []string{verify.LayerArgmax}, "Refused: argmax failed.", ""},
+		{"forged by a stranger", maker{seed: 2}.written(t), honest, []string{verify.LayerSignature}, "Refused: signature failed.", ""},
+		{"of another issuer", maker{issuer: "https://other.example.com"}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed.", ""},
+		{"changed", changed(maker{}.written(t)), honest, []string{verify.LayerEvidence}, "Refused: evidence failed.", ""},
+		{"no evidence", []byte(markup), honest, []string{verify.LayerEvidence}, "Refused: evidence failed.", ""},
+		{"hostile", maker{issuer: markup, reason: markup + "\u202e\x1b[2J" + long, file: "policy/<img src=x onerror='window.ran=1'>.rego"}.written(t), markup, nil, unsettled, ""},
+		{"hostile values", maker{issuer: markup + "\u202e" + long}.written(t), honest, []string{verify.LayerDocument}, "Refused: document failed.", ""},
+		{"not cosigned yet", maker{}.written(t), honest, nil, "Nothing failed. Not settled: witnesses, currency, replay. Skipped, and not required: outcome.", policyOf(t)},
 	} {
 		file, pinned := put(c.name+"<b>.caio", c.made), trustWith(t, c.issuer, c.policy)
 		b.choose("trust", put(c.name+".json", pinned))
@@ -93,6 +99,9 @@ func TestPage(t *testing.T) {
 		}
 		if !slices.Equal(page.Sentences, want.Sentences) || !slices.Equal(page.NotShown, want.NotShown) {
 			t.Errorf("%s: the page tells\n%q\n%q\nand not\n%q\n%q", c.name, page.Sentences, page.NotShown, want.Sentences, want.NotShown)
+		}
+		if !slices.Equal(page.Facts, want.Facts) || !strings.HasPrefix(page.Vouched, want.Vouched) {
+			t.Errorf("%s: the page says of the file\n%q\n%q\nand not\n%q\n%q", c.name, page.Vouched, page.Facts, want.Vouched, want.Facts)
 		}
 		if page.Foreign > 0 || page.Ran {
 			t.Errorf("%s: what the file says became part of the page", c.name)
@@ -151,8 +160,12 @@ func expected(t *testing.T, file, pinned []byte) (shown, []verify.Verdict) {
 		verdicts = append(verdicts, verify.Verdict{Layer: verify.LayerReplay, Status: verify.Skipped, Reason: "this page holds no evaluator of policies: caio verify re-evaluates the decision"})
 		verdicts = verify.Arrange(verdicts)
 	}
-	report := verify.NewReport(ev, trusted, verdicts)
-	want := shown{Sentences: report.Sentences, NotShown: report.NotShown}
+	report := verify.NewReport(ev, trusted, verdicts, verify.Whole{})
+	want := shown{Sentences: report.Sentences, NotShown: report.NotShown, Facts: []verify.Fact{}}
+	if report.Facts != nil {
+		want.Facts = report.Facts.List()
+		want.Vouched = map[bool]string{true: "As the issuer signed it.", false: "As the file says it: "}[report.Facts.Signed]
+	}
 	for _, v := range verdicts {
 		if (v.Want == "") != (v.Got == "") || v.Pointer != "" { // the page names an absent value
 			v.Want, v.Got = or(v.Want, "nothing"), or(v.Got, "nothing")

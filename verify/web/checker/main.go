@@ -15,7 +15,7 @@ import (
 type result struct {
 	Error  string            `json:"error,omitempty"` // the trust file can't be used
 	Issuer string            `json:"issuer"`          // that the trust file names
-	Failed bool              `json:"failed"`
+	Facts  []verify.Fact     `json:"facts"`
 	Shows  map[string]string `json:"shows"` // by layer
 	Report verify.Report     `json:"report"`
 	Parts  []part            `json:"parts"`
@@ -57,8 +57,10 @@ func check(file, trustText []byte) result {
 	for _, v := range verdicts {
 		r.Shows[v.Layer] = verify.Shows(v.Layer)
 	}
-	r.Failed = verify.ExitCode(verdicts) == verify.ExitFailed
-	r.Report = verify.NewReport(ev, trust, verdicts)
+	r.Report = verify.NewReport(ev, trust, verdicts, verify.Whole{})
+	if r.Report.Facts != nil {
+		r.Facts = r.Report.Facts.List()
+	}
 	return r
 }
 
