@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/rego"
@@ -131,6 +132,16 @@ func (l Limits) filled() Limits {
 	return l
 }
 
+// own are the keys of the configuration that cosign nothing.
+func (c Config) own() verify.Trust {
+	const log = "log" // whichever
+	own := verify.Trust{Keys: verify.Keys{{Public: c.Signer.Public()}}, Root: c.Root, Logs: []verify.Log{{Origin: log}}}
+	if public, ok := c.LogSigner.Public().(ed25519.PublicKey); ok { // if not, that is told where logs are opened
+		own.Logs[0].Key = ledger.VKey(log, public)
+	}
+	return own
+}
+
 // filled checks what can be checked without opening anything, and fills in the defaults.
 func (c Config) filled() (Config, error) {
 	for name, missing := range map[string]bool{"Store": c.Store == nil, "Subjects": c.Subjects == nil, "Clock": c.Clock == nil, "Rand": c.Rand == nil, "Signer": c.Signer == nil, "LogSigner": c.LogSigner == nil} {
@@ -154,7 +165,7 @@ func (c Config) filled() (Config, error) {
 	if err := c.checkRoots(); err != nil {
 		return c, err
 	}
-	if err := errors.Join(c.Retention.check(), c.Witnesses.check()); err != nil {
+	if err := errors.Join(c.Retention.check(), c.Witnesses.check(c.own())); err != nil {
 		return c, err
 	}
 	c.Limits = c.Limits.filled()

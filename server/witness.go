@@ -28,14 +28,15 @@ type Witnesses struct {
 	Interval, Heartbeat time.Duration
 }
 
-func (w Witnesses) check() error {
+func (w Witnesses) check(own verify.Trust) error {
 	if len(w.Clients) == 0 {
 		return nil
 	}
 	if w.Archive == nil {
 		return errors.New("server: Config.Witnesses needs an archive of what they cosign")
 	}
-	if _, err := tlog.ParsePolicy([]byte(w.policy())); err != nil {
+	own.Policy = w.policy()
+	if err := own.CheckPolicy(); err != nil {
 		return fmt.Errorf("server: the witnesses and their quorum make no policy: %w", err)
 	}
 	return nil

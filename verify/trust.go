@@ -65,6 +65,9 @@ type trustFile struct {
 // Encode writes trust.json, indented, keys in order of id and logs of origin.
 func (t Trust) Encode() ([]byte, error) {
 	keys, err := t.believed().encode()
+	if err == nil {
+		err = t.CheckPolicy()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +120,10 @@ func ParseTrust(text []byte) (Trust, error) {
 		return Trust{}, fmt.Errorf("trust file: approvers: %w", err)
 	}
 	trust := Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}
-	if err = file.offline(&trust); err != nil {
+	if err = file.offline(&trust); err == nil {
+		err = trust.CheckPolicy()
+	}
+	if err != nil {
 		return Trust{}, fmt.Errorf("trust file: %w", err)
 	}
 	return trust, nil
@@ -151,11 +157,6 @@ func (f trustFile) check() error {
 	}
 	if err := f.offline(new(Trust)); err != nil {
 		return err
-	}
-	if f.Policy != "" {
-		if _, err := tlog.ParsePolicy([]byte(f.Policy)); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -274,7 +275,31 @@ func (t Trust) policy() (tlog.Policy, error) {
 	if t.Policy == "" {
 		return tlog.Policy{Quorum: tlog.None}, nil
 	}
-	return tlog.ParsePolicy([]byte(t.Policy))
+	policy, err := tlog.ParsePolicy([]byte(t.Policy))
+	if err != nil {
+		return policy, err
+	}
+	own := map[string]string{}
+	for _, key := range slices.Concat(t.Keys, t.roots()) {
+		own[string(key.Public)] = "that signs for the issuer, or its root"
+	}
+	for _, log := range t.Logs {
+		if key, err := log.key(); err == nil {
+			own[string(key.Public)] = "of the checkpoints of the log " + log.Origin
+		}
+	}
+	for _, w := range policy.Witnesses {
+		if of := own[string(w.Key.Public)]; of != "" {
+			return policy, fmt.Errorf("the witness %s of the policy has the key %s: nobody is a witness of what he does himself", w.Name, of)
+		}
+	}
+	return policy, nil
+}
+
+// CheckPolicy is why the policy can't be read, or asks somebody to cosign who signs himself.
+func (t Trust) CheckPolicy() error {
+	_, err := t.policy()
+	return err
 }
 
 func (t Trust) origins() []string {

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"math/big"
 	"slices"
@@ -53,11 +54,18 @@ func TestTrustOfALog(t *testing.T) {
 	if again := must(back.Encode())(t); !bytes.Equal(again, text) || back.Logs[0].Key != key.String() || len(back.Approvers) != 1 || back.Policy != trust.Policy {
 		t.Errorf("%s\n%+v", again, back)
 	}
+	root := signer(t, chainRoot).Public()
+	asWitness := func(public ed25519.PublicKey) string {
+		return "witness w " + must(tlog.NewKey("w.example", tlog.CosignatureV1, public))(t).String() + "\nquorum w\n"
+	}
 	for name, change := range map[string]func(*verify.Trust){
 		"the key of another log":      func(t *verify.Trust) { t.Logs[0].Key = key.String() },
 		"a witness's key":             func(v *verify.Trust) { v.Logs[1].Key = witness.String() },
 		"no key":                      func(t *verify.Trust) { t.Logs[1].Key = "x" },
 		"a policy that is none":       func(t *verify.Trust) { t.Policy = "quorum w\n" },
+		"the issuer as his witness":   func(t *verify.Trust) { t.Policy = asWitness(t.Keys[0].Public) },
+		"the log as its witness":      func(t *verify.Trust) { t.Policy = asWitness(key.Public) },
+		"the root as a witness":       func(t *verify.Trust) { t.Root, t.Policy = root, asWitness(root) },
 		"an approver twice":           func(t *verify.Trust) { t.Approvers = append(t.Approvers, t.Approvers[0]) },
 		"an approver without his key": func(t *verify.Trust) { t.Approvers = verify.Keys{{}} },
 	} {
@@ -180,6 +188,10 @@ func TestKeysOfSmallOrderAreRefused(t *testing.T) {
 
 func FuzzParseTrust(f *testing.F) {
 	f.Add(must(exampleTrust(f).Encode())(f))
+	changed := revokingTrust(f)
+	changed.Root, changed.FormerRoots = signer(f, 8).Public(), formerRoot(f, changed.Root)
+	changed.Logs[0].Follows = changed.Logs[1].Origin
+	f.Add(must(changed.Encode())(f))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		trust, err := verify.ParseTrust(text)
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
-	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
 )
 
@@ -169,10 +168,10 @@ func readWitnessPolicy(file string, trust *verify.Trust) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tlog.ParsePolicy(text); err != nil {
+	trust.Policy = string(text)
+	if err := trust.CheckPolicy(); err != nil {
 		return unable("%s: %w", file, err)
 	}
-	trust.Policy = string(text)
 	return nil
 }
 
