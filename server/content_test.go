@@ -214,18 +214,7 @@ func TestClearContentIsSealed(t *testing.T) {
 	packed, err := canonical.Encode(texts)
 	must(t, err)
 	i.stop()
-	db, err := sql.Open("sqlite", i.path)
-	must(t, err)
-	for _, statement := range []string{"INSERT INTO clear_disclosures SELECT tenant, decision, ? FROM disclosures", "DELETE FROM disclosures WHERE ? <> ''", "DELETE FROM decision_subjects WHERE ? <> ''"} {
-		_, err := db.Exec(statement, packed)
-		must(t, err)
-	}
-	must(t, db.Close())
-	files, err := filepath.Glob(subjectsOf(i.path) + "*")
-	must(t, err)
-	for _, file := range files {
-		must(t, os.Remove(file))
-	}
+	i.cleared(packed)
 	i = startAt(t, i.path, i)
 	if after := i.content(token, a); !reflect.DeepEqual(after, before) {
 		t.Errorf("it opens as %v, not %v", after, before)
@@ -247,5 +236,22 @@ func TestClearContentIsSealed(t *testing.T) {
 	i.erase(token, canaries["data subject"], false)
 	if left := i.content(token, a); len(left) != 0 {
 		t.Errorf("after its erasure: %v", left)
+	}
+}
+
+// cleared makes of the stopped installation's stores those of a release that kept content in the clear.
+func (i *installation) cleared(disclosures []byte) {
+	i.t.Helper()
+	db, err := sql.Open("sqlite", i.path)
+	must(i.t, err)
+	for _, statement := range []string{"INSERT INTO clear_disclosures SELECT tenant, decision, ? FROM disclosures", "DELETE FROM disclosures WHERE ? <> ''", "DELETE FROM decision_subjects WHERE ? <> ''"} {
+		_, err := db.Exec(statement, disclosures)
+		must(i.t, err)
+	}
+	must(i.t, db.Close())
+	files, err := filepath.Glob(subjectsOf(i.path) + "*")
+	must(i.t, err)
+	for _, file := range files {
+		must(i.t, os.Remove(file))
 	}
 }

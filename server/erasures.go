@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -93,8 +95,8 @@ func (s *Server) eraseSubject(ctx context.Context, t *tenant, a act, subject str
 		return err
 	})
 	switch {
-	case err != nil && answer != nil:
-		return nil, newProblem(http.StatusServiceUnavailable, "not-erased", "The erasure stands in the log, and was not carried out to its end: ask again, or restart the server, which carries it out.").because(err)
+	case err != nil && answer != nil, errors.Is(err, seal.ErrNotOverwritten):
+		return nil, newProblem(http.StatusServiceUnavailable, "not-erased", "The erasure stands in the log, and was not carried out to its end, as where another process reads the store of subjects. Ask again; the server tries it, too, within the hour, and at its next start.").because(err)
 	case err != nil:
 		return nil, err
 	case !known:

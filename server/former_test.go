@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
@@ -148,5 +149,33 @@ func TestFormerErasureInHiding(t *testing.T) {
 		if !strings.Contains(i.logs.String(), said) {
 			t.Errorf("%q is not in\n%s", said, i.logs)
 		}
+	}
+}
+
+// What a log holds in the clear that was given up before it was sealed is sealed under the keys of the tenant's people, so that erasing one of them reaches it.
+func TestFormerClearContentIsSealed(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	list := i.content(token, i.decide(token, about("a", "ann")))
+	texts := make([]string, len(list))
+	for n, d := range list {
+		var err error
+		texts[n], err = d.Text()
+		must(t, err)
+	}
+	packed, err := canonical.Encode(texts)
+	must(t, err)
+	i.stop()
+	i.cleared(packed)
+	i.damaged()
+	_, err = i.recovered("default")
+	must(t, err)
+	i = startAt(t, i.path, i)
+	var erased server.Erased
+	r := i.erase(token, "ann", false)
+	r.into(t, &erased)
+	if r.status != http.StatusCreated || erased.Decisions != 1 {
+		t.Errorf("%d %s", r.status, r.body)
 	}
 }

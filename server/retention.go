@@ -66,14 +66,11 @@ const monthForm = "2006-01"
 // sweepEvery is how often the server looks for what has expired.
 const sweepEvery = time.Hour
 
-// startSweeping sweeps at once and then at intervals, where any class of retention has an end.
+// startSweeping sweeps at once and then at intervals.
 func (s *Server) startSweeping() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var sweeping sync.WaitGroup
 	s.stopSweeping = func() { cancel(); sweeping.Wait() }
-	if !slices.ContainsFunc(slices.Collect(maps.Values(s.config.Retention.Classes)), func(c RetentionClass) bool { return c.ContentDays > 0 }) {
-		return
-	}
 	sweeping.Go(func() {
 		ticker := time.NewTicker(sweepEvery)
 		defer ticker.Stop()
@@ -90,8 +87,11 @@ func (s *Server) startSweeping() {
 	})
 }
 
-// Sweep erases what is older than its class of retention is kept, of every tenant, and states each in its log. The server does it by itself, every hour.
+// Sweep erases what is older than its class of retention is kept, of every tenant, and states each in its log. It overwrites what an erasure before could not. The server does it by itself, every hour.
 func (s *Server) Sweep(ctx context.Context) error {
+	if err := s.config.Subjects.Scrub(ctx); err != nil {
+		return err
+	}
 	for _, t := range s.openTenants() {
 		for _, class := range slices.Sorted(maps.Keys(s.config.Retention.Classes)) {
 			ages := s.config.Retention.Classes[class]

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,10 @@ const clearPage = 500
 
 // sealClear seals what an earlier release stored in the clear, under the keys of the subjects that the disclosures name. Their salts stay, since documents commit to them; they can be read in the sealed bytes alone.
 func (c *Config) sealClear(ctx context.Context) error {
+	holders, err := c.holders(ctx)
+	if err != nil {
+		return err
+	}
 	for total := 0; ; {
 		page, err := c.Store.Clear(ctx, clearPage)
 		if err != nil {
@@ -95,7 +100,7 @@ func (c *Config) sealClear(ctx context.Context) error {
 			return nil
 		}
 		for i := range page {
-			if err := c.sealOne(ctx, &page[i]); err != nil {
+			if err := c.sealOne(ctx, &page[i], holders[page[i].Tenant]); err != nil {
 				return fmt.Errorf("server: sealing the content of decision %s, which an earlier release stored in the clear: %w", page[i].ID, err)
 			}
 		}
@@ -106,7 +111,17 @@ func (c *Config) sealClear(ctx context.Context) error {
 	}
 }
 
-func (c *Config) sealOne(ctx context.Context, row *store.Sealed) error {
+// holders are the tenants whose people the logs in the store are about, by the name under which it keeps each: of one that was given up, whose log it was.
+func (c *Config) holders(ctx context.Context) (map[string]string, error) {
+	logs, err := c.Store.Logs(ctx)
+	holders := map[string]string{}
+	for _, log := range logs {
+		holders[log.Tenant] = cmp.Or(log.Was, log.Tenant)
+	}
+	return holders, err
+}
+
+func (c *Config) sealOne(ctx context.Context, row *store.Sealed, holder string) error {
 	disclosures, err := unpackDisclosures(row.Disclosures)
 	if err != nil {
 		return err
@@ -130,7 +145,7 @@ func (c *Config) sealOne(ctx context.Context, row *store.Sealed) error {
 			}
 		}
 	}
-	record, err := c.Subjects.Record(ctx, seal.Of{Tenant: row.Tenant, Decision: row.ID, Class: verify.RetentionStandard, Time: decision.Time, Subjects: subjects})
+	record, err := c.Subjects.Record(ctx, seal.Of{Tenant: holder, Decision: row.ID, Class: verify.RetentionStandard, Time: decision.Time, Subjects: subjects})
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,12 @@ type Destroyed struct {
 	Documents       bool
 }
 
+// ErrNotOverwritten says that what was destroyed may still stand in the file, where nothing finds it any more: it could not be written anew, as while somebody else reads it. [Subjects.Scrub], the next destruction and the next start do that.
+var ErrNotOverwritten = errors.New("seal: what was destroyed is not overwritten")
+
 // Erase destroys the keys of a subject, once commit has made durable that this is to be done: what was in flight is stored by then, and what comes after is sealed with new keys, under a new id. Where nothing is kept of the subject, it does nothing, and known is false.
 //
-// When commit succeeds and Erase fails, the keys may still be there: [Subjects.Destroy] does it again.
+// When commit succeeds and Erase fails, the keys may still be there: [Subjects.Destroy] does it again. With ErrNotOverwritten they are gone, and only that is left to do, by a second call, say.
 func (s *Subjects) Erase(ctx context.Context, tenant, subject string, documents bool, commit func(id string) error) (known bool, err error) {
 	lock := &s.locks[s.stripe(tenant, subject)]
 	lock.Lock()
@@ -27,10 +30,10 @@ func (s *Subjects) Erase(ctx context.Context, tenant, subject string, documents 
 		}
 	}
 	lock.Unlock()
-	if err != nil || !known {
+	if err != nil {
 		return known, err
 	}
-	return true, s.scrub(context.WithoutCancel(ctx))
+	return known, s.Scrub(context.WithoutCancel(ctx))
 }
 
 // Destroy destroys the keys of subjects by their opaque ids, where they are still there: a store that was restored from a backup has those that were destroyed since. Nothing may be sealed meanwhile.
@@ -167,7 +170,7 @@ const (
 
 // scrub writes the file anew, without what was deleted, empties the write-ahead log, which holds pages as they were, and takes the mark away.
 func (s *Subjects) scrub(ctx context.Context) error {
-	failed := func(err error) error { return fmt.Errorf("seal: overwriting what was destroyed: %w", err) }
+	failed := func(err error) error { return fmt.Errorf("%w: %w", ErrNotOverwritten, err) }
 	if _, err := s.file.DB.ExecContext(ctx, "VACUUM"); err != nil {
 		return failed(err)
 	}
@@ -184,8 +187,8 @@ func (s *Subjects) scrub(ctx context.Context) error {
 	return nil
 }
 
-// scrubUnfinished does what an end of the process in the middle of a destruction left undone.
-func (s *Subjects) scrubUnfinished(ctx context.Context) error {
+// Scrub overwrites what was destroyed before and could not be overwritten then. Where there is nothing, it does nothing.
+func (s *Subjects) Scrub(ctx context.Context) error {
 	var mark int
 	if err := s.file.DB.QueryRowContext(ctx, "PRAGMA user_version").Scan(&mark); err != nil || mark == 0 {
 		return err

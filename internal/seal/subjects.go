@@ -76,7 +76,7 @@ func Open(ctx context.Context, path string, random io.Reader) (*Subjects, error)
 		return nil, fmt.Errorf("opening the store of subjects %s: %w", path, err)
 	}
 	if s.lookup, err = s.drawLookup(ctx); err == nil {
-		err = s.scrubUnfinished(ctx)
+		err = s.Scrub(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store of subjects %s: %w", path, err), s.file.Close())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -213,6 +214,43 @@ func TestDestroyedKeysLeaveTheFiles(t *testing.T) {
 	}
 	if erased < 20 {
 		t.Errorf("only %d were erased", erased)
+	}
+}
+
+// TestOverwrittenLater: a key that could not be overwritten, since somebody else was reading the file, is overwritten when the erasure is asked for again, though nobody of that name is known any more; and so it is by Scrub.
+func TestOverwrittenLater(t *testing.T) {
+	for name, again := range map[string]func(s *seal.Subjects) error{
+		"erased again": func(s *seal.Subjects) error {
+			known, err := s.Erase(context.Background(), "acme", "ann", false, func(string) error { return errors.New("nobody is known") })
+			if known {
+				err = errors.New("ann is known")
+			}
+			return err
+		},
+		"scrubbed": func(s *seal.Subjects) error { return s.Scrub(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "subjects.db")
+			random := &draws{}
+			s := openWith(t, path, random)
+			sealed(t, s, at("d", january, "ann"), "text")
+			secret := random.drawn[len(random.drawn)-1]
+			reader, err := sql.Open("sqlite", path)
+			must(t, err)
+			defer reader.Close()
+			reading, err := reader.Begin()
+			must(t, err)
+			var n int
+			must(t, reading.QueryRow("SELECT count(*) FROM keys").Scan(&n))
+			known, err := s.Erase(context.Background(), "acme", "ann", false, func(string) error { return nil })
+			if !known || !errors.Is(err, seal.ErrNotOverwritten) || !bytes.Contains(contents(t, path), secret) {
+				t.Fatalf("while somebody reads: %t, %v", known, err)
+			}
+			must(t, reading.Rollback())
+			if err := again(s); err != nil || bytes.Contains(contents(t, path), secret) {
+				t.Errorf("%v; the key is in the files: %t", err, bytes.Contains(contents(t, path), secret))
+			}
+		})
 	}
 }
 
