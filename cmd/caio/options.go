@@ -47,6 +47,12 @@ func addOptions(root *cobra.Command) *options {
 // moreFormats is the annotation of a command with the forms that it has besides those of every command, separated by blanks.
 const moreFormats = "formats"
 
+// addFormats gives a command forms of its own, separated by blanks, and lists them in its help.
+func (o *options) addFormats(cmd *cobra.Command, more string) {
+	cmd.Annotations = map[string]string{moreFormats: more}
+	cmd.Flags().StringVar(&o.format, "format", "pretty", "`FORM` of the output: pretty, json, yaml, "+strings.ReplaceAll(more, " ", " or "))
+}
+
 // tenantOrDefault is the tenant that was named, or the one of a first try.
 func (o *options) tenantOrDefault() string { return or(o.tenant, "default") }
 

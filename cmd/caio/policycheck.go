@@ -32,10 +32,10 @@ Exit 1 on an error, where there is no constraint, and with --strict on a warning
 			}
 			return c.tell(o, cmd)
 		},
-		Annotations: map[string]string{moreFormats: "sarif github"},
 	}
 	cmd.Flags().StringVar(&c.settings, "settings", "", "`FILE` (YAML or JSON, - for standard input) of the tenant's settings, which are checked too; without it the bundles' defaults hold")
 	cmd.Flags().BoolVar(&c.strict, "strict", false, "fail on warnings too")
+	o.addFormats(cmd, "sarif github")
 	return cmd
 }
 

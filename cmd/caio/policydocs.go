@@ -28,14 +28,14 @@ func newPolicyDocs(o *options) *cobra.Command {
 --format says markdown, html, json or yaml; without it the name of --output does, and else it is Markdown. HTML is one file that needs nothing else, for screens and for paper; #ID leads to a constraint.
 A test mentions a constraint if its id stands in the test or in a rule of the test's package that it uses; a scenario, if it expects its violation.
 The same sources give the same page. Exit 1 if the bundle has a fault.`,
-		Example:     "  caio policy docs policies -o policies.md\n  caio policy docs policies -o policies.html\n  caio policy docs policies --format json",
-		Args:        cobra.ExactArgs(1),
-		Annotations: map[string]string{moreFormats: "markdown html"},
+		Example: "  caio policy docs policies -o policies.md\n  caio policy docs policies -o policies.html\n  caio policy docs policies --format json",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.run(o, cmd, args[0])
 		},
 	}
 	cmd.Flags().StringVarP(&d.output, "output", "o", "", "`FILE` to write the page to, in place of standard output")
+	o.addFormats(cmd, "markdown html")
 	return cmd
 }
 

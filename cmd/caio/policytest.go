@@ -33,9 +33,9 @@ Exit 1 on a failure, on an error, where no test was found, and where the coverag
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.run(o, cmd, args)
 		},
-		Annotations: map[string]string{moreFormats: "junit gobench"},
 	}
 	t.addFlags(cmd)
+	o.addFormats(cmd, "junit gobench")
 	return cmd
 }
 
