@@ -360,6 +360,10 @@ func TestBundleDigest(t *testing.T) {
 
 func FuzzReadEvidence(f *testing.F) {
 	f.Add(unpacked(f, written(f, example(f).evidence)))
+	logged := example(f).evidence
+	logged.Receipt, logged.Earlier, logged.First, logged.Erasure = []byte("c2sp.org/tlog-proof@v1\n"), exampleEarlier(f), exampleEarlier(f), []byte("a.b.c")
+	logged.Entries = []verify.LoggedEntry{{Index: 2, JWS: []byte("a.b.c"), Receipt: []byte("c2sp.org/tlog-proof@v1\n")}}
+	f.Add(unpacked(f, written(f, logged)))
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		ev, err := verify.ReadEvidence(packed(archive))
 		if err != nil {
