@@ -32,7 +32,7 @@ func Compile(c *contracts.Contract) (*Program, contracts.Diagnostics) {
 	if diagnostics.HasErrors() {
 		return nil, diagnostics
 	}
-	return newProgram(all), diagnostics
+	return e.newProgram(all), diagnostics
 }
 
 // Read reads a contract and compiles it. The diagnostics are of both, in the order of their positions: what is wrong with a predicate is told beside what is wrong with the rest. With one that is an error there is neither contract nor program.
@@ -75,13 +75,16 @@ func (e *environment) compile(g generated) ([]*conjunct, error) {
 	return conjuncts, nil
 }
 
-func newProgram(all []compiled) *Program {
+func (e *environment) newProgram(all []compiled) *Program {
 	slices.SortFunc(all, func(a, b compiled) int { return strings.Compare(a.ID, b.ID) })
 	p := &Program{stages: map[contracts.Stage][]int{}}
 	for i, c := range all {
 		p.predicates = append(p.predicates, c.Predicate)
 		p.conjuncts = append(p.conjuncts, c.conjuncts)
 		p.stages[c.Stage] = append(p.stages[c.Stage], i)
+	}
+	for stage, indexes := range p.stages {
+		p.parts[stageNumber(stage)] = e.divide(p, indexes)
 	}
 	return p
 }

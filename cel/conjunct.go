@@ -3,6 +3,7 @@ package cel
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"weak"
 
@@ -18,16 +19,20 @@ type conjunct struct {
 	text    string
 	program celgo.Program
 	limited bool // an author's: its cost is tracked
+	// general says that it is a generated one that does not read the estimate, so that it has the same value for every contract that has it.
+	general bool
+	// excludes is the id in `!(id in request.exclude)`, "" for any other.
+	excludes string
 }
 
-// conjuncts keeps the planned conjuncts of generated predicates for as long as some program uses them. Compiling takes a hundred times longer than evaluating, and the contracts of a registry have most texts in common.
-type conjuncts struct {
-	byText sync.Map // string -> weak.Pointer[conjunct]
+// shared keeps what programs have in common, by its text, for as long as some program uses it. Compiling takes a hundred times longer than evaluating, and the contracts of a registry have most texts in common.
+type shared[T any] struct {
+	byText sync.Map // string -> weak.Pointer[T]
 }
 
-func (c *conjuncts) get(text string, compile func(string) (*conjunct, error)) (*conjunct, error) {
+func (c *shared[T]) get(text string, compile func(string) (*T, error)) (*T, error) {
 	if known, ok := c.byText.Load(text); ok {
-		if found := known.(weak.Pointer[conjunct]).Value(); found != nil {
+		if found := known.(weak.Pointer[T]).Value(); found != nil {
 			return found, nil
 		}
 	}
@@ -54,7 +59,16 @@ func (e *environment) compileGenerated(text string) (*conjunct, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", text, err)
 	}
-	return &conjunct{text: text, program: program}, nil
+	return &conjunct{text: text, program: program, general: !reads(checked.NativeRep(), "estimate"), excludes: excluded(text)}, nil
+}
+
+// reads reports whether an expression names a variable.
+func reads(checked *ast.AST, variable string) bool {
+	found := false
+	ast.PostOrderVisit(checked.Expr(), ast.NewExprVisitor(func(node ast.Expr) {
+		found = found || node.Kind() == ast.IdentKind && strings.TrimPrefix(node.AsIdent(), ".") == variable
+	}))
+	return found
 }
 
 // prepareLiterals replaces the literal arguments of only, among and within by values made for looking up. Without it a long list of a contract against a long one of a request would take the product of both.

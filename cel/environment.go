@@ -20,7 +20,8 @@ type environment struct {
 	schema    *schema
 	author    *celgo.Env
 	generated *celgo.Env
-	cache     conjuncts
+	cache     shared[conjunct]
+	groups    shared[group]
 }
 
 // Limits of what is parsed. Generated text is bounded by the size of a contract.

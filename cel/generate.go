@@ -25,7 +25,7 @@ func generate(c *contracts.Contract) []generated {
 		all = append(all, generated{id, stage, conjuncts, message})
 	}
 	add("excluded", contracts.StageMatch, "the request does not exclude the service",
-		"!("+quote(c.ID)+" in request.exclude)")
+		exclusion(c.ID))
 	attributes := []string{"request.requirements.attributes.only(" + keys(c.Attributes) + ")"}
 	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
 		attributes = append(attributes, "request.attribute("+quote(name)+").equals("+literal(c.Attributes[name].V)+")")
@@ -43,6 +43,22 @@ func generate(c *contracts.Contract) []generated {
 	add("bounds.latency", contracts.StageBounds, "the expected latency is known and at most what the request allows",
 		"!has(request.limits.max_latency_ms) || has(estimate.latency_ms) && estimate.latency_ms <= request.limits.max_latency_ms")
 	return all
+}
+
+const beforeExcluded, afterExcluded = "!(", " in request.exclude)"
+
+// exclusion says that the request does not exclude a service.
+func exclusion(id string) string { return beforeExcluded + quote(id) + afterExcluded }
+
+// excluded is the id in a text that [exclusion] wrote, "" for any other.
+func excluded(text string) string {
+	text, begins := strings.CutPrefix(text, beforeExcluded)
+	text, ends := strings.CutSuffix(text, afterExcluded)
+	id, err := strconv.Unquote(text)
+	if !begins || !ends || err != nil {
+		return ""
+	}
+	return id
 }
 
 func capabilities(c *contracts.Contract) []generated {

@@ -27,6 +27,7 @@ type Program struct {
 	predicates []Predicate // sorted by ID
 	conjuncts  [][]*conjunct
 	stages     map[contracts.Stage][]int // indexes, in order
+	parts      [3]part                   // the same again, as a [Memo] evaluates it: by stageNumber
 }
 
 // Predicates are all the predicates of the contract, sorted by id. The caller must not change them.
@@ -75,6 +76,11 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // Evaluate returns a violation for each predicate of a stage that is not true, sorted by id: nothing short-circuits (spec/calculus.md, section 2). Its value is 1, its reason the index of the first false conjunct, or
 // [contracts.ReasonError] where none is false and one can't be evaluated. The error is that of ctx, and nil otherwise; with an error there are no violations.
 func (p *Program) Evaluate(ctx context.Context, stage contracts.Stage, in *Input, e contracts.ServiceEstimate) ([]contracts.Violation, error) {
+	return p.evaluate(ctx, p.stages[stage], in, e)
+}
+
+// evaluate is Evaluate for predicates by their indexes.
+func (p *Program) evaluate(ctx context.Context, indexes []int, in *Input, e contracts.ServiceEstimate) ([]contracts.Violation, error) {
 	variables := &activation{in, sharedEnvironment().schema.serviceEstimate(e)}
 	frame, err := interpreter.NewExecutionFrame(variables)
 	if err != nil {
@@ -82,15 +88,19 @@ func (p *Program) Evaluate(ctx context.Context, stage contracts.Stage, in *Input
 	}
 	defer frame.Close()
 	var violations []contracts.Violation
-	for _, i := range p.stages[stage] {
+	for _, i := range indexes {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if reason := evaluate(p.conjuncts[i], frame, variables); reason != "" {
-			violations = append(violations, contracts.Violation{Kind: contracts.KindCEL, ID: p.predicates[i].ID, Value: 1, Reason: reason})
+			violations = append(violations, violation(p.predicates[i].ID, reason))
 		}
 	}
 	return violations, nil
+}
+
+func violation(id, reason string) contracts.Violation {
+	return contracts.Violation{Kind: contracts.KindCEL, ID: id, Value: 1, Reason: reason}
 }
 
 // evaluate is && as CEL defines it: false if one is false, else an error if one is. It returns the reason, empty when true.

@@ -23,10 +23,7 @@ func (r *run) scoreSurvivors() {
 
 // conclude chooses the winner and writes the decision down.
 func (r *run) conclude() Decision {
-	d := Decision{Outcome: verify.Denied, Unmatched: []verify.Unmatched{}, Candidates: []verify.Candidate{}, Warnings: []verify.Warning{}}
-	for _, c := range r.unmatched {
-		d.Unmatched = append(d.Unmatched, verify.Unmatched{Service: c.service.Contract.ID, IDs: ids(c.violations)})
-	}
+	d := Decision{Outcome: verify.Denied, Unmatched: r.unmatchedIDs(), Candidates: []verify.Candidate{}, Warnings: []verify.Warning{}}
 	for _, c := range r.candidates {
 		d.Candidates = append(d.Candidates, c.record())
 	}
@@ -54,10 +51,19 @@ func (r *run) conclude() Decision {
 	return d
 }
 
-func ids(violations []contracts.Violation) []string {
-	list := make([]string, len(violations))
-	for i, v := range violations {
-		list[i] = v.ID
+// unmatchedIDs lists the services that did not match, with the ids of their false predicates, which stand in one array: of a large registry they are many.
+func (r *run) unmatchedIDs() []verify.Unmatched {
+	total := 0
+	for i := range r.unmatched {
+		total += len(r.unmatched[i].violations)
+	}
+	all, list := make([]string, 0, total), make([]verify.Unmatched, len(r.unmatched))
+	for i := range r.unmatched {
+		first := len(all)
+		for _, v := range r.unmatched[i].violations {
+			all = append(all, v.ID)
+		}
+		list[i] = verify.Unmatched{Service: r.unmatched[i].service.Contract.ID, IDs: all[first:len(all):len(all)]}
 	}
 	return list
 }

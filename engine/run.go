@@ -13,12 +13,19 @@ import (
 // run is one decision in the making.
 type run struct {
 	Arguments
-	predicates *cel.Input
+	predicates *cel.Memo
 	policies   *rego.Shared
 	safety     map[contracts.Placement]rego.Findings // evaluated once for each route
 
-	unmatched, candidates []*candidate // in order of service id
-	scorer                *scorer      // nil until somebody survives
+	unmatched  []unmatched  // in order of service id, as candidates
+	candidates []*candidate //
+	scorer     *scorer      // nil until somebody survives
+}
+
+// unmatched is a service that failed stage match.
+type unmatched struct {
+	service    *Service
+	violations []contracts.Violation
 }
 
 // candidate is a service on its way through the stages.
@@ -39,7 +46,7 @@ func (e *Engine) run(ctx context.Context, a Arguments) (*run, error) {
 	}
 	r := &run{
 		Arguments:  a,
-		predicates: cel.NewInput(a.Request, a.Principal),
+		predicates: cel.NewMemo(cel.NewInput(a.Request, a.Principal)),
 		policies:   rego.NewShared(a.Request, a.Principal, a.Time),
 		safety:     map[contracts.Placement]rego.Findings{},
 	}
@@ -60,21 +67,28 @@ func (e *Engine) run(ctx context.Context, a Arguments) (*run, error) {
 	return r, nil
 }
 
-// match splits the snapshot into candidates and services that fail stage match.
+// match splits the snapshot into candidates and services that fail stage match. Most of a large registry fails, so that only what its predicates read is made for it.
 func (r *run) match(ctx context.Context) error {
+	r.unmatched = make([]unmatched, 0, r.Snapshot.Len())
 	for _, service := range r.Snapshot.Services() {
-		history := r.History[service.Contract.ID]
-		c := &candidate{service: service, history: history, estimate: estimate(service.Contract, r.Request.Estimate, history)}
-		if err := r.evaluate(ctx, contracts.StageMatch, c); err != nil {
-			return err
+		e := func() contracts.ServiceEstimate {
+			return estimate(service.Contract, r.Request.Estimate, r.History[service.Contract.ID])
 		}
-		if c.stage == "" {
-			r.candidates = append(r.candidates, c)
-		} else {
-			r.unmatched = append(r.unmatched, c)
+		violations, err := r.predicates.Evaluate(ctx, service.program, contracts.StageMatch, e)
+		if err != nil {
+			return failed(contracts.StageMatch, service, err)
 		}
+		if len(violations) > 0 {
+			r.unmatched = append(r.unmatched, unmatched{service, violations})
+			continue
+		}
+		r.candidates = append(r.candidates, &candidate{service: service, history: r.History[service.Contract.ID], estimate: e()})
 	}
 	return nil
+}
+
+func failed(stage contracts.Stage, service *Service, err error) error {
+	return fmt.Errorf("stage %s of service %s: %w", stage, service.Contract.ID, err)
 }
 
 // evaluate takes c through one stage and eliminates it there if anything is violated.
@@ -82,13 +96,13 @@ func (r *run) evaluate(ctx context.Context, stage contracts.Stage, c *candidate)
 	var violations []contracts.Violation
 	var err error
 	switch stage {
-	case contracts.StageMatch, contracts.StageSecurity, contracts.StageBounds:
-		violations, err = c.service.program.Evaluate(ctx, stage, r.predicates, c.estimate)
+	case contracts.StageSecurity, contracts.StageBounds:
+		violations, err = r.predicates.Evaluate(ctx, c.service.program, stage, func() contracts.ServiceEstimate { return c.estimate })
 	default:
 		violations, err = r.evaluatePolicies(ctx, stage, c)
 	}
 	if err != nil {
-		return fmt.Errorf("stage %s of service %s: %w", stage, c.service.Contract.ID, err)
+		return failed(stage, c.service, err)
 	}
 	if len(violations) > 0 {
 		c.stage, c.violations = stage, violations
