@@ -470,7 +470,7 @@ func TestRootChanges(t *testing.T) {
 		t.Fatalf("the trust file is %s", text)
 	}
 	if in := read.FormerRoots[0].Intervals[logs[0]]; in.NotAfter == nil || *in.NotAfter <= in.NotBefore || *in.NotAfter >= i.everyEntry(read, logs[0], nil) {
-		t.Errorf("the root before is believed %s", in)
+		t.Fatalf("the root before is believed %s", in)
 	}
 	cut := *read.FormerRoots[0].Intervals[logs[0]].NotAfter - 1
 	read.FormerRoots[0].Intervals[logs[0]] = verify.Interval{NotAfter: &cut}

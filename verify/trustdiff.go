@@ -32,8 +32,11 @@ func (t Trust) Changes(next Trust) (list []Change) {
 		add(true, "the offline root was %s, and is %s", KeyID(t.Root), KeyID(next.Root))
 	}
 	for _, root := range t.FormerRoots {
-		if _, kept := next.FormerRoots.Find(root.ID()); !kept {
+		now, kept := next.FormerRoots.Find(root.ID())
+		if !kept {
 			add(true, "the former root %s is gone", root.ID())
+		} else if was, is := intervalsText(root.Intervals), intervalsText(now.Intervals); was != is { // its last word was said
+			add(true, "the former root %s was believed %s, and is %s", root.ID(), was, is)
 		}
 	}
 	for _, root := range next.FormerRoots {

@@ -16,8 +16,9 @@ func newTrust(o *options) *cobra.Command {
 }
 
 func newTrustExport(o *options) *cobra.Command {
-	var output, root string
+	var output string
 	var keys []string
+	var roots pinnedRoots
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -29,15 +30,16 @@ Take it once, over a channel that you trust, and keep it: a verifier takes keys 
 Over a file that is there already it says what would change, and is refused where the new one would lose something: a key, a log, a revocation, the
 root, or that a key was in use only so long. A server can say anything; caio trust update takes what the log itself shows. --force writes it all the same.
 
-With --root it is refused where the server names another offline root than the one that its keeper gave you.
+With --root it is refused where the server names another offline root than the one that its keeper gave you. Where that one replaced another, whose
+words stand in the logs, give the other with --former-root: nobody else is believed as a root. So, and not otherwise, a file gets another root than it had.
 
 With --key it asks no server: the file is then for evidence that caio decide signed with these keys.`,
 		Example: "  caio trust export -o trust.json --token $CAIO_TOKEN\n  caio trust export -o trust.json --key mine.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := o.trust(cmd.Context(), keys)
-			if err == nil && root != "" {
-				err = o.heldTo(text, root)
+			if err == nil {
+				err = o.heldTo(text, roots)
 			}
 			if err != nil {
 				return err
@@ -46,12 +48,13 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 				_, err = cmd.OutOrStdout().Write(text)
 				return err
 			}
-			return o.replaceTrust(cmd, output, text, force)
+			return o.replaceTrust(cmd, output, text, roots, force)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
 	cmd.Flags().StringSliceVar(&keys, "key", nil, "key `FILES` that signed offline decisions, in place of a server")
-	cmd.Flags().StringVar(&root, "root", "", "`FILE` with the public key of the offline root, to which the server's is held")
+	cmd.Flags().StringVar(&roots.root, "root", "", "`FILE` with the public key of the offline root, to which the server's is held")
+	cmd.Flags().StringSliceVar(&roots.former, "former-root", nil, "`FILES` with the public keys of the roots before that one, to which the server's are held")
 	cmd.Flags().BoolVar(&force, "force", false, "write over a file that holds what the new one loses")
 	return cmd
 }
@@ -76,7 +79,7 @@ func changesOf(old, now verify.Trust) (list []string) {
 }
 
 // replaceTrust writes a trust file that a server sent. One that is there is not replaced by one that loses something.
-func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, force bool) error {
+func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, roots pinnedRoots, force bool) error {
 	done := changedTrust{File: file, Changes: []string{}}
 	if _, err := os.Stat(file); err == nil && !force {
 		old, err := readTrust(file)
@@ -86,6 +89,10 @@ func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, for
 		now, err := verify.ParseTrust(text)
 		if err != nil {
 			return err
+		}
+		if roots.root != "" && !now.Root.Equal(old.Root) && old.Root != nil { // it is not the server's word that is taken for it
+			done.Changes = append(done.Changes, "the offline root was "+verify.KeyID(old.Root)+", and is "+verify.KeyID(now.Root)+", as "+roots.root+" says")
+			old.Root = now.Root
 		}
 		for _, change := range old.Changes(now) {
 			done.Changes = append(done.Changes, change.Text)
@@ -193,9 +200,25 @@ func (o *options) writeUpdate(cmd *cobra.Command, old, now verify.Trust, from, t
 	return o.tell(cmd, done, "%s", done)
 }
 
-// heldTo refuses a trust file that does not pin that root.
-func (o *options) heldTo(text []byte, file string) error {
-	root, err := readPublic(file)
+// pinnedRoots are files with the public keys of offline roots, as their keepers gave them.
+type pinnedRoots struct {
+	root   string
+	former []string
+}
+
+// heldTo refuses a trust file that does not pin that root, or believes another former one.
+func (o *options) heldTo(text []byte, pinned pinnedRoots) error {
+	if pinned.root == "" {
+		if len(pinned.former) > 0 {
+			return misused("--former-root goes with --root, the one in use")
+		}
+		return nil
+	}
+	root, err := readPublic(pinned.root)
+	if err != nil {
+		return err
+	}
+	former, err := publicKeys(pinned.former)
 	if err != nil {
 		return err
 	}
@@ -204,7 +227,12 @@ func (o *options) heldTo(text []byte, file string) error {
 		return err
 	}
 	if !root.Equal(trust.Root) {
-		return not("%s names another offline root than %s, or none", o.server, file)
+		return not("%s names another offline root than %s, or none", o.server, pinned.root)
+	}
+	for _, key := range trust.FormerRoots {
+		if _, known := former.Find(key.ID()); !known {
+			return not("%s names the former offline root %s: ask the keeper of the root about it, and give its public half with --former-root", o.server, key.ID())
+		}
 	}
 	return nil
 }
