@@ -186,7 +186,7 @@ func TestFormerLogIsHeldToItsSuccessor(t *testing.T) {
 	} {
 		changed := *now.Follows
 		change(&changed)
-		list, err := client.checkFormer(reading, trust, &changed)
+		list, err := client.checkFormer(reading, trust, &changed, nil)
 		if what == "it is not there" {
 			if err != nil || len(list) != 1 || !list[0].Unchecked {
 				t.Errorf("%s: %+v, %v", what, list, err)
@@ -197,9 +197,28 @@ func TestFormerLogIsHeldToItsSuccessor(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, list, err)
 		}
 		changed.Why = verify.LostDamaged
-		if list, err := client.checkFormer(reading, trust, &changed); err != nil || list[0].Fault == "" {
+		if list, err := client.checkFormer(reading, trust, &changed, nil); err != nil || list[0].Fault == "" {
 			t.Errorf("%s, and was damaged: %+v, %v", what, list, err)
 		}
+	}
+	for what, c := range map[string]struct {
+		kept tlog.Checkpoint
+		says string
+	}{
+		"as it is said":        {now.Follows.Checkpoint, ""},
+		"larger":               {tlog.Checkpoint{Origin: now.Follows.Log, Size: now.Follows.Size + 1}, "a checkpoint that was kept has"},
+		"another of that size": {tlog.Checkpoint{Origin: now.Follows.Log, Size: now.Follows.Size}, "a checkpoint that was kept has"},
+		"another before":       {tlog.Checkpoint{Origin: now.Follows.Log, Size: 2}, "is not what its checkpoint says"},
+		"of a stranger":        {tlog.Checkpoint{Origin: "stranger", Size: 2}, "neither this log is that one nor any that it follows"},
+	} {
+		if _, err := client.checkFormer(reading, trust, now.Follows, []tlog.Checkpoint{c.kept}); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("a checkpoint was kept that is %s: %v", what, err)
+		}
+	}
+	damaged := *now.Follows
+	damaged.Why = verify.LostDamaged
+	if _, err := client.checkFormer(reading, trust, &damaged, []tlog.Checkpoint{{Origin: damaged.Log, Size: damaged.Size + 1}}); !isNo(err) {
+		t.Errorf("of a damaged log more is known than is said: %v", err)
 	}
 	if err := p.terminate(); err != nil {
 		t.Fatal(err)

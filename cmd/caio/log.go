@@ -32,8 +32,9 @@ func newLogVerify(o *options) *cobra.Command {
 		Long: `Read a whole log, derive its tree again, and hold every entry to the trusted keys.
 
 The log is where a server serves it, https://HOST/log/ORIGIN, or a folder in the layout of c2sp.org/tlog-tiles, as caio log export writes it.
-Without one it is that of the trust file on the server; those that were given up before it are read too, and held to what it says of them. Keys come from the trust file alone. With --earlier the log must still hold what a
-checkpoint that was kept from before says: without any, a log that was made anew as a whole can't be told from the true one.
+Without one it is that of the trust file on the server; logs that were given up before it are read too, and held to what it says of them. Keys come from
+the trust file alone. With --earlier the log, or the one before, must still hold what a checkpoint that was kept says: without any, a log that was made
+anew as a whole can't be told from the true one.
 
 Keys that came into use after the trust file was made are followed from those that it holds. Entries of keys that the offline root has revoked are
 counted apart: they can't be taken out of the log, and nothing that they say is believed.
@@ -139,6 +140,11 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 		}
 		before = append(before, c)
 	}
+	current, _ := trust.Current()
+	later := []tlog.Checkpoint{} // of the logs before
+	if former {
+		later, before = split(before, func(c tlog.Checkpoint) bool { return c.Origin != current.Origin })
+	}
 	result, checked, err := o.derive(cmd, source, trust, before)
 	if err != nil {
 		return err
@@ -155,7 +161,7 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	}
 	var fault error
 	if former {
-		result.Before, fault = o.checkFormer(cmd, trust, result.Follows)
+		result.Before, fault = o.checkFormer(cmd, trust, result.Follows, later)
 	}
 	return errors.Join(o.tell(cmd, result, "%s", result), fault)
 }
