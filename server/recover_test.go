@@ -207,6 +207,9 @@ func TestReplaceLogKey(t *testing.T) {
 			if v.Status == verify.Fail || v.Status != verify.Pass && slices.Contains([]string{verify.LayerSignature, verify.LayerDocument, verify.LayerReceipt}, v.Layer) {
 				t.Errorf("under the trust file of %s: %+v", name, v)
 			}
+			if v.Layer == verify.LayerReceipt && strings.Contains(v.Reason, "the log was given up since") != (name == "now") {
+				t.Errorf("under the trust file of %s, the receipt: %s", name, v.Reason)
+			}
 		}
 	}
 	// The first log is served as it was, and appended to no more.

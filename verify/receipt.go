@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/smarthausgroup/caio/verify/tlog"
@@ -40,7 +41,11 @@ func judgeReceipt(ev *Evidence, s Statement, trust Trust, policy tlog.Policy) (*
 	if at.index = at.proof.Index; at.index < s.Base {
 		return nil, Verdict{LayerReceipt, Fail, "a claim of the statement says that the log was longer than that when the arguments were read", "/base", "at most " + strconv.FormatInt(at.index, 10), strconv.FormatInt(s.Base, 10)}
 	}
-	return at, Verdict{Layer: LayerReceipt, Status: Pass, Reason: fmt.Sprintf("at index %d of %d entries", at.index, at.proof.Checkpoint.Size)}
+	place := fmt.Sprintf("at index %d of %d entries", at.index, at.proof.Checkpoint.Size)
+	if i := slices.IndexFunc(trust.Logs, func(l Log) bool { return l.Follows == s.Log }); i >= 0 {
+		place += "; the log was given up since, and " + trust.Logs[i].Origin + " follows it"
+	}
+	return at, Verdict{Layer: LayerReceipt, Status: Pass, Reason: place}
 }
 
 // logKeys are the key of a log and those of the policy's witnesses, or why there are none.
