@@ -117,9 +117,11 @@ func (s *Server) stateErasure(ctx context.Context, t *tenant, a act, id string, 
 	}
 	e, stated := t.keeping.Load().erased[id]
 	if !stated || documents && !e.Documents {
-		if e, err = s.eraseEntry(ctx, t, a, verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: documents}, of); err != nil {
+		made, err := s.eraseEntries(ctx, t, a, erasing{verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: documents}, of})
+		if err != nil {
 			return nil, err
 		}
+		e = made[0]
 	}
 	return &Erased{e.shown(), count}, nil
 }

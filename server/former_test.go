@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts/canonical"
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
@@ -177,5 +179,27 @@ func TestFormerClearContentIsSealed(t *testing.T) {
 	r.into(t, &erased)
 	if r.status != http.StatusCreated || erased.Decisions != 1 {
 		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// What the store of subjects says was erased, of which the log knows nothing, is stated at the start, each once, however much it is.
+func TestManyErasuresAreStated(t *testing.T) {
+	i := start(t)
+	i.register(i.token("default", auth.Operator), contract("eu", "eu", ""))
+	i.stop()
+	subjects, err := seal.Open(context.Background(), subjectsOf(i.path), rand.Reader)
+	must(t, err)
+	list := make([]seal.Destroyed, 450)
+	for n := range list {
+		list[n] = seal.Destroyed{Tenant: "default", Subject: fmt.Sprintf("%032x", n), Documents: n%2 == 0}
+	}
+	must(t, errors.Join(subjects.Destroy(context.Background(), list...), subjects.Close()))
+	for range 2 {
+		i = startAt(t, i.path, i)
+		text := i.leaves("default")
+		if n, with := strings.Count(text, "caio-erasure"), strings.Count(text, `"documents":true`); n != len(list) || with != len(list)/2 {
+			t.Errorf("%d erasures are stated, %d with documents", n, with)
+		}
+		i.stop()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/ledger"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
@@ -145,39 +146,61 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 	return nil
 }
 
+// erasuresAtOnce is how many erasures one commit states at a start.
+const erasuresAtOnce = 200
+
 // eraseAgain states in the tenant's log what was erased and what this log, restored from before or begun anew, does not know of, and erases the documents that came back.
 func (s *Server) eraseAgain(ctx context.Context, t *tenant, done []seal.Destroyed) error {
+	a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup, or this log begun anew", at: s.now()}
+	unknown := map[string]bool{} // by subject, with documents or without
 	for _, d := range done {
-		known, ok := t.keeping.Load().erased[d.Subject]
-		if d.Tenant != t.name || ok && (known.Documents || !d.Documents) {
-			continue
+		if known, ok := t.keeping.Load().erased[d.Subject]; d.Tenant == t.name && (!ok || d.Documents && !known.Documents) {
+			unknown[d.Subject] = unknown[d.Subject] || d.Documents
 		}
-		a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup, or this log begun anew", at: s.now()}
-		of := t.everywhere(store.Erasure{Subject: d.Subject, Documents: d.Documents})
-		if _, err := s.eraseEntry(ctx, t, a, verify.ErasureRecord{Kind: verify.KindErased, Subject: d.Subject, Documents: d.Documents}, of); err != nil {
+	}
+	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(unknown)), erasuresAtOnce) {
+		list := make([]erasing, len(subjects))
+		for i, id := range subjects {
+			list[i].record = verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: unknown[id]}
+			list[i].of = t.everywhere(store.Erasure{Subject: id, Documents: unknown[id]})
+		}
+		if _, err := s.eraseEntries(ctx, t, a, list...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// eraseEntry makes an erasure durable: from then on what it is about can't be read in the store. The keys are destroyed after it. The caller holds s.changing, or nobody else changes anything yet.
-func (s *Server) eraseEntry(ctx context.Context, t *tenant, a act, r verify.ErasureRecord, of []store.Erasure) (erasure, error) {
-	r.RecordHead, r.Actor, r.Reason = t.head(s.ledger.Size(t.name), a.at), a.actor, a.reason
-	entry, err := s.entry(t, verify.TypErasure, r)
-	if err != nil {
-		return erasure{}, err
+// erasing is an erasure to be stated: the record without its head and who makes it, and what is deleted with it.
+type erasing struct {
+	record verify.ErasureRecord
+	of     []store.Erasure
+}
+
+// eraseEntries makes erasures durable, all or none: from then on what they are about can't be read in the store. The keys are destroyed after it. The caller holds s.changing, or nobody else changes anything yet.
+func (s *Server) eraseEntries(ctx context.Context, t *tenant, a act, list ...erasing) ([]erasure, error) {
+	entries := make([]ledger.Entry, len(list))
+	for i := range list {
+		r := &list[i].record
+		r.RecordHead, r.Actor, r.Reason = t.head(s.ledger.Size(t.name), a.at), a.actor, a.reason
+		entry, err := s.entry(t, verify.TypErasure, *r)
+		if err != nil {
+			return nil, err
+		}
+		entry.Erasures = list[i].of
+		entries[i] = entry
 	}
-	entry.Erasures = of
-	indices, err := s.ledger.Append(ctx, entry)
+	indices, err := s.ledger.Append(ctx, entries...)
 	if err != nil {
-		return erasure{}, notStored(err)
+		return nil, notStored(err)
 	}
-	e := erasure{r, indices[0], entry.Leaf}
-	next := t.keeping.Load().clone()
-	next.erase(e)
+	next, made := t.keeping.Load().clone(), make([]erasure, len(list))
+	for i := range list {
+		made[i] = erasure{list[i].record, indices[i], entries[i].Leaf}
+		next.erase(made[i])
+	}
 	t.keeping.Store(next)
-	return e, nil
+	return made, nil
 }
 
 // whyGone finds the entry by which the content of a decision, or its document, was erased; false where none says so.

@@ -140,7 +140,7 @@ func (s *Server) expire(ctx context.Context, t *tenant, class string, month int6
 	}
 	a := act{actor: s.config.Issuer, reason: "retention", at: s.now()}
 	r := verify.ErasureRecord{Kind: verify.KindExpired, Retention: class, Through: seal.MonthEnd(month - 1).Format(monthForm), Kept: left - rows, Documents: documents}
-	if _, err := s.eraseEntry(ctx, t, a, r, of); err != nil {
+	if _, err := s.eraseEntries(ctx, t, a, erasing{r, of}); err != nil {
 		return err
 	}
 	return s.config.Subjects.Expire(ctx, t.name, class, month, keep)
