@@ -3,6 +3,7 @@ package rego
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -13,11 +14,12 @@ var directive = regexp.MustCompile(`(?s)%[-+# 0]*[0-9]*(?:\.[0-9]*)?(.)?`)
 // places counts the values that a text of sprintf takes. It is not ok where the text names them by number, or takes widths from them.
 func places(text string) (n int, ok bool) {
 	for _, found := range directive.FindAllStringSubmatch(text, -1) {
-		switch found[1] {
-		case "", "%":
-		case "*", "[":
+		switch verb := found[1]; {
+		case verb == "*", verb == "[":
 			return 0, false
-		default:
+		case verb == "" && strings.HasSuffix(found[0], "."): // at the end of the text the point is the verb
+			n++
+		case verb != "" && verb != "%":
 			n++
 		}
 	}
