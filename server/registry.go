@@ -40,6 +40,9 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	if err := s.readKeeping(ctx, t); err != nil {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}
+	if err := s.lastTime(ctx, name); err != nil {
+		return nil, fmt.Errorf("server: opening a tenant: %w", err)
+	}
 	t.now.Store(now)
 	r, err := s.rulesToOpen(ctx, t)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -39,6 +38,7 @@ type Server struct {
 	gate        gate                   // to what is in force
 	draining    atomic.Bool
 	probed      atomic.Int64 // when readiness last tried to write, in ns since 1970
+	clockwork   clockwork
 
 	// changing is held from the look at what is in force until a change of it is durable: the ledger does not refuse a second owner of an id.
 	changing sync.Mutex
@@ -197,6 +197,3 @@ func (s *Server) Shutdown(servers ...*http.Server) error {
 	s.stopWitnessing()
 	return errors.Join(err, s.shadowing.drain(ctx), s.ledger.Close())
 }
-
-// now is the time of a decision: UTC, in whole milliseconds, as documents state it.
-func (s *Server) now() time.Time { return s.config.Clock().UTC().Truncate(time.Millisecond) }

@@ -120,3 +120,37 @@ func TestDecisionsMayNotTakeAMinute(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestClockSetBack: the operator is told that the clock is behind what the logs say, once, and again after a start; decisions go on.
+func TestClockSetBack(t *testing.T) {
+	var ahead atomic.Int64 // ns; tokens are of now
+	clock := func(i *installation) {
+		i.config.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}
+	ahead.Store(int64(10 * time.Minute))
+	told := func(i *installation) int {
+		return strings.Count(i.logs.String(), "the clock is behind what the logs say")
+	}
+	i := start(t, clock)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	i.decide(token, embed)
+	ahead.Add(-int64(20 * time.Second))
+	i.decide(token, embed)
+	if n := told(i); n != 0 {
+		t.Errorf("20 s behind: told %d times", n)
+	}
+	ahead.Store(0)
+	for range 3 {
+		i.decide(token, embed)
+	}
+	if n := told(i); n != 1 {
+		t.Errorf("10 min behind: told %d times", n)
+	}
+	i.stop()
+	i = startAt(t, i.path, i, clock)
+	i.decide(token, embed)
+	if n := told(i); n != 1 {
+		t.Errorf("after a start: told %d times", n)
+	}
+}

@@ -16,7 +16,7 @@ func (at *proved) outOfOrder(index int64, typ string, leaf []byte) *Fault {
 	if index == at.index || slices.Contains(elsewhere, typ) {
 		return nil
 	}
-	iat, ok := madeAt(leaf)
+	iat, ok := MadeAt(leaf)
 	most := int64(slack / time.Second)
 	switch {
 	case !ok: // what has no form is found by those who read it
@@ -28,8 +28,8 @@ func (at *proved) outOfOrder(index int64, typ string, leaf []byte) *Fault {
 	return nil
 }
 
-// madeAt is when an entry says that it was made, unverified.
-func madeAt(leaf []byte) (iat int64, ok bool) {
+// MadeAt is when an entry says that it was made, in seconds since 1970; false for what has no form. Nothing of it is verified.
+func MadeAt(leaf []byte) (iat int64, ok bool) {
 	var made struct {
 		IAT int64 `json:"iat"`
 	}
@@ -51,7 +51,7 @@ func (at *proved) leftOut(index, base int64, typ string, leaf []byte) *Fault {
 	default:
 		return nil
 	}
-	iat, ok := madeAt(leaf)
+	iat, ok := MadeAt(leaf)
 	before := time.Duration(at.iat-iat) * time.Second
 	if !ok || before <= slack {
 		return nil
