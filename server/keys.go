@@ -139,6 +139,11 @@ func (s *Server) chainOf(ctx context.Context, log store.Log) (*verify.KeyChain, 
 			return nil, t.misplaced(entries[i].Index, "a key entry that does not hold", err)
 		}
 	}
+	for _, r := range chain.Elsewhere() {
+		if before, ok := s.ledger.Origin(r.Log); !ok || before.Was != t.name {
+			return nil, t.misplaced(entries[len(entries)-1].Index, "or before it, a revocation of another log, "+r.Log+", which this one does not follow", nil)
+		}
+	}
 	if _, err := chain.Keys(); err != nil {
 		return nil, t.misplaced(entries[len(entries)-1].Index, "the last word on a key", err)
 	}

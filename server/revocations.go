@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
 
@@ -29,7 +30,7 @@ type KeyRevocationAnswer struct {
 	Index     *int64 `json:"index,omitempty"` // of the log's entry
 }
 
-// postRevocation records what the root signed as an entry of the log that it names (spec/proof.md, "The statement and the signature"). Its authority is the root's signature; that operators hand it in keeps others from filling the log.
+// postRevocation records what the root signed as an entry of the log that it names, or, where that was given up, of the one that follows it (spec/proof.md, "The statement and the signature"). Its authority is the root's signature; that operators hand it in keeps others from filling the log.
 func (s *Server) postRevocation(c *call) error {
 	if c.who.Principal.Tenant != s.config.Installation {
 		return newProblem(http.StatusForbidden, "forbidden", "The keys are those of all tenants: only operators of the installation's own tenant, "+s.config.Installation+", hand revocations in.")
@@ -72,7 +73,11 @@ func (s *Server) revoke(ctx context.Context, r verify.Revocation) (KeyRevocation
 	if err != nil {
 		return answer, err
 	}
-	if chain.Revoked(r.KID, r.From) {
+	known := chain.Revocations()
+	if r.Log != t.origin {
+		known = chain.Elsewhere()
+	}
+	if slices.ContainsFunc(known, func(k verify.Revocation) bool { return k.Log == r.Log && k.KID == r.KID && k.From <= r.From }) {
 		answer.Unchanged = true
 		return answer, nil
 	}
@@ -90,9 +95,10 @@ func (s *Server) revoke(ctx context.Context, r verify.Revocation) (KeyRevocation
 	return answer, nil
 }
 
+// tenantOfLog is whose log that is, or was before it was given up.
 func (s *Server) tenantOfLog(origin string) *tenant {
 	for _, t := range s.openTenants() {
-		if t.origin == origin {
+		if t.origin == origin || slices.ContainsFunc(t.former, func(log store.Log) bool { return log.Origin == origin }) {
 			return t
 		}
 	}

@@ -36,12 +36,15 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	}
 	trust.Revocations, trust.FormerRoots = chain.Revocations(), formerRoots(s.config.FormerRoots)
 	bound(trust.FormerRoots, log.Origin, chain)
+	elsewhere := chain.Elsewhere()
 	for i, link := range logs {
 		trust.Logs = append(trust.Logs, verify.Log{Origin: link.Origin, Key: link.vkey(), Follows: link.follows})
 		if i > 0 {
-			if err := s.trustGivenUp(ctx, link.Log, &trust); err != nil {
+			older, err := s.trustGivenUp(ctx, link, elsewhere, &trust)
+			if err != nil {
 				return trust, err
 			}
+			elsewhere = append(elsewhere, older...)
 		}
 	}
 	// One that never said anything is believed in nothing.
@@ -63,20 +66,27 @@ func bound(roots verify.Keys, origin string, chain *verify.KeyChain) {
 	}
 }
 
-// trustGivenUp adds what a log says that was given up. It may be damaged: then none of its keys is believed, and that is told.
-func (s *Server) trustGivenUp(ctx context.Context, log store.Log, trust *verify.Trust) error {
-	chain, err := s.chainOf(ctx, log)
+// trustGivenUp adds what a log says that was given up, and what those that follow say of its keys; it returns what it says of the keys of those before it. It may be damaged: then none of its keys is believed, and that is told.
+func (s *Server) trustGivenUp(ctx context.Context, log link, later []verify.Revocation, trust *verify.Trust) (elsewhere []verify.Revocation, err error) {
+	chain, err := s.chainOf(ctx, log.Log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return err
+			return nil, err
 		}
 		s.config.Logger.Error("the keys of a log that was given up don't hold: trust files have none of them for it", "log", log.Origin, slog.Any("error", err))
 		chain = verify.NewKeyChain("", log.Origin, nil)
 	}
+	for _, r := range later {
+		if r.Log == log.Origin && !slices.ContainsFunc(chain.Revocations(), func(known verify.Revocation) bool { return known.JWS == r.JWS }) {
+			chain.Revoke(r)
+		}
+	}
 	trust.Revocations = append(trust.Revocations, chain.Revocations()...)
 	bound(trust.FormerRoots, log.Origin, chain)
-	trust.Keys, err = believed(log.Origin, chain, trust.Keys)
-	return err
+	if trust.Keys, err = believed(log.Origin, chain, trust.Keys); err == nil {
+		trust.Keys = closed(trust.Keys, log.Origin, log.size)
+	}
+	return chain.Elsewhere(), err
 }
 
 // believed takes off the keys of one log what the root has revoked of it, but for the intervals, which an auditor's own copy of the revocations cuts.
@@ -102,6 +112,7 @@ type link struct {
 	store.Log
 	key     ed25519.PublicKey // of its checkpoints; nil where nobody knows it
 	follows string            // origin of the one before, "" for the first, or where its entry does not hold
+	size    int64             // how many entries it ever had
 }
 
 func (l link) vkey() string {
@@ -113,7 +124,7 @@ func (l link) vkey() string {
 
 // logsBefore are a log, and those that were given up one after the other until it was begun, the last one first. The first entry of each names the one before, and the key of its checkpoints.
 func (s *Server) logsBefore(ctx context.Context, log store.Log, keys verify.Keys) ([]link, error) {
-	links := []link{{Log: log, key: s.logKey()}}
+	links := []link{{Log: log, key: s.logKey(), size: log.Size}}
 	for {
 		last := &links[len(links)-1]
 		r, err := s.recoveryOf(ctx, last.Log, keys)
@@ -125,8 +136,33 @@ func (s *Server) logsBefore(ctx context.Context, log store.Log, keys verify.Keys
 			return links, nil
 		}
 		last.follows = r.Lost
-		links = append(links, link{Log: before, key: formerKey(r, last.key)})
+		links = append(links, link{Log: before, key: formerKey(r, last.key), size: lastSize(r)})
 	}
+}
+
+// lastSize is how many entries a log ever had that was given up: as many as were published of it, or as the store keeps.
+func lastSize(r *verify.RecoveryRecord) int64 {
+	head, err := tlog.ParseCheckpoint([]byte(r.Checkpoint))
+	if err != nil { // none is known
+		return r.Kept
+	}
+	return max(head.Size, r.Kept)
+}
+
+// closed ends what is open at the end of a log that takes no more entries: who has a key of then, and the key of its checkpoints, could go on with it.
+func closed(keys verify.Keys, origin string, size int64) (list verify.Keys) {
+	last := size - 1
+	for _, key := range keys {
+		if in, ok := key.Intervals[origin]; ok && (in.NotAfter == nil || *in.NotAfter > last) {
+			if in.NotAfter = &last; in.NotBefore <= last {
+				key.Intervals[origin] = in
+			} else if delete(key.Intervals, origin); len(key.Intervals) == 0 {
+				continue
+			}
+		}
+		list = append(list, key)
+	}
+	return list
 }
 
 // formerKey is the key of the log before, by the word of the one that follows it, whose own key it was in records of before these said it.
