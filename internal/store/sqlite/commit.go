@@ -14,6 +14,7 @@ import (
 type writer struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	packer     packer
 	inDoubt    bool // a begin or a rollback failed: the connection may be inside a transaction
 }
 
@@ -135,9 +136,11 @@ func (w *writer) entries(ctx context.Context, b *store.Batch) error {
 	}
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		_, err := w.exec(ctx, "INSERT INTO entries (tenant, idx, type, leaf, document) VALUES (?, ?, ?, ?, ?)",
-			e.Tenant, e.Index, e.Type, e.Leaf, documents[place{e.Tenant, e.Index}])
+		document, err := w.packer.pack(documents[place{e.Tenant, e.Index}])
 		if err != nil {
+			return err
+		}
+		if _, err := w.exec(ctx, "INSERT INTO entries (tenant, idx, type, leaf, document) VALUES (?, ?, ?, ?, ?)", e.Tenant, e.Index, e.Type, e.Leaf, document); err != nil {
 			return err
 		}
 	}

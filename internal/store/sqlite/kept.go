@@ -72,7 +72,7 @@ func scanKept(row *sql.Rows, v *store.Kept) error {
 	var id []byte
 	var time int64
 	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Statement, &v.Document, &v.Disclosures)
-	v.ID, v.Time = idText(id), moment(time)
+	v.ID, v.Time, v.Document = idText(id), moment(time), unpack(v.Document)
 	return err
 }
 

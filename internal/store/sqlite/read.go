@@ -79,12 +79,12 @@ func (s *Store) Decision(ctx context.Context, tenant, id string) (store.Decision
 }
 
 // part returns one blob of a decision; a query without a row, or with NULL, is store.ErrNotFound.
-func (s *Store) part(ctx context.Context, tenant, id, query string) ([]byte, error) {
+func (s *Store) part(ctx context.Context, tenant, id string, scan func(row *sql.Rows, v *[]byte) error, query string) ([]byte, error) {
 	key, ok := decisionID(id)
 	if !ok {
 		return nil, store.ErrNotFound
 	}
-	bytes, err := one(ctx, s.reads, scanBytes, query, tenant, key)
+	bytes, err := one(ctx, s.reads, scan, query, tenant, key)
 	if err == nil && bytes == nil {
 		return nil, store.ErrNotFound
 	}
@@ -93,17 +93,17 @@ func (s *Store) part(ctx context.Context, tenant, id, query string) ([]byte, err
 
 // Document implements [store.Reader].
 func (s *Store) Document(ctx context.Context, tenant, id string) ([]byte, error) {
-	return s.part(ctx, tenant, id, "SELECT e.document FROM decisions d JOIN entries e ON e.tenant = d.tenant AND e.idx = d.idx WHERE d.tenant = ? AND d.id = ?")
+	return s.part(ctx, tenant, id, scanDocument, "SELECT e.document FROM decisions d JOIN entries e ON e.tenant = d.tenant AND e.idx = d.idx WHERE d.tenant = ? AND d.id = ?")
 }
 
 // Statement implements [store.Reader].
 func (s *Store) Statement(ctx context.Context, tenant, id string) ([]byte, error) {
-	return s.part(ctx, tenant, id, "SELECT e.leaf FROM decisions d JOIN entries e ON e.tenant = d.tenant AND e.idx = d.idx WHERE d.tenant = ? AND d.id = ?")
+	return s.part(ctx, tenant, id, scanBytes, "SELECT e.leaf FROM decisions d JOIN entries e ON e.tenant = d.tenant AND e.idx = d.idx WHERE d.tenant = ? AND d.id = ?")
 }
 
 // Disclosures implements [store.Reader].
 func (s *Store) Disclosures(ctx context.Context, tenant, id string) ([]byte, error) {
-	return s.part(ctx, tenant, id, "SELECT body FROM disclosures WHERE tenant = ? AND decision = ?")
+	return s.part(ctx, tenant, id, scanBytes, "SELECT body FROM disclosures WHERE tenant = ? AND decision = ?")
 }
 
 // Events implements [store.Reader].
