@@ -32,13 +32,16 @@ type Key struct {
 	PEM       string // a block PUBLIC KEY (PKIX)
 }
 
+// ErrUnknownKey is that a bundle names a key that is none of those it was held to.
+var ErrUnknownKey = errors.New("is not configured")
+
 // The algorithms of signatures and of the digests in them.
 var (
 	signatureAlgorithms = map[string]jwa.SignatureAlgorithm{"EdDSA": jwa.EdDSA(), "ES256": jwa.ES256(), "RS256": jwa.RS256()}
 	digestAlgorithms    = []string{bundle.SHA256.String(), bundle.SHA384.String(), bundle.SHA512.String()}
 )
 
-// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key.
+// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key. Where it names another, the error is [ErrUnknownKey].
 func Verify(b *Bundle, keys map[string]Key) (*Bundle, error) {
 	if b.Signatures == nil {
 		return nil, fmt.Errorf("the bundle %s is not signed: it has no %s", b.Name, signaturesFile)
@@ -68,7 +71,7 @@ func verifySignature(b *Bundle, keys map[string]Key) (kid string, err error) {
 	}
 	key, ok := keys[kid]
 	if !ok {
-		return "", fmt.Errorf("the key %q is not configured", kid)
+		return "", fmt.Errorf("the key %q %w", kid, ErrUnknownKey)
 	}
 	if err := key.check(); err != nil {
 		return "", fmt.Errorf("the key %q: %w", kid, err)

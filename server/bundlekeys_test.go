@@ -173,6 +173,9 @@ func TestApprovalOfActivation(t *testing.T) {
 	if _, err := verify.Verify(verify.TypApproval, []byte(last.Approval), i.config.ApproverKeys, &said); err != nil || said.Digest != digest {
 		t.Errorf("the recorded approval: %v, %+v", err, said)
 	}
+	if trust := i.trust("acme"); len(trust.Approvers) != 1 || trust.Approvers[0].ID() != signer.KeyID() || trust.PolicyKeys != nil {
+		t.Errorf("the trust file has the approvers %v, and keys of policies though bundles may be unsigned: %v", trust.Approvers, trust.PolicyKeys)
+	}
 }
 
 // replaysUnder demands that a decision's evidence replays, and that its bundles verify under the keys.

@@ -20,6 +20,9 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 		return verify.Trust{}, err
 	}
 	trust := verify.Trust{Issuer: s.config.Issuer, Root: s.config.Root, Policy: s.config.Witnesses.policy()}
+	if err := s.trustPolicies(&trust); err != nil {
+		return trust, err
+	}
 	if trust.Keys, err = s.publicKeys(ctx); err != nil {
 		return trust, err
 	}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,7 @@ type currency struct {
 	whole   *whole   // nil without a log
 	missing []string // what the evidence leaves out
 	old     []string // what entries don't say that were made before they said it
+	strange []string // bundles that somebody approved whom the trust file does not know
 	notes   []string
 }
 
@@ -60,6 +62,8 @@ func (c *currency) verdict() Verdict {
 		return with(Skipped, "the evidence leaves out the entries that put in force "+strings.Join(c.missing, ", "))
 	case c.old != nil:
 		return with(Inconclusive, "the entry that put in force "+strings.Join(c.old, " and ")+" does not state the digest: it was made before entries did")
+	case c.strange != nil:
+		return with(Inconclusive, "the approval of "+strings.Join(c.strange, ", ")+" is signed with a key that is no approver's of the trust file: of one who has left, or of a stranger")
 	case c.whole == nil:
 		return with(Inconclusive, asserted)
 	case c.whole.unreadable != nil:
@@ -149,7 +153,12 @@ func (c *currency) bundle(i int, b *BundleReference) {
 		c.notes = append(c.notes, "the approval of "+b.Name+" was not checked: the trust file holds no approver's key")
 		return
 	}
-	if err := a.approved(c.trust.Approvers); err != nil {
+	err := a.approved(c.trust.Approvers)
+	if _, own := c.trust.Keys.Find(kidOf([]byte(a.Approval))); errors.Is(err, ErrUntrusted) && !own {
+		c.strange = append(c.strange, b.Name)
+		return
+	}
+	if err != nil {
 		c.fault(pointer("bundles", i, "index"), "the approval of the bundle "+b.Name+" does not hold: "+err.Error(), "", "")
 	}
 }

@@ -62,12 +62,7 @@ func Describe(ev *Evidence) *Facts {
 			f.Bundles = append(f.Bundles, BundleReference{Digest: digest, Index: -1})
 		}
 	}
-	if err == nil {
-		var head header
-		if json.Unmarshal(parts[0], &head) == nil {
-			f.Key = head.Kid
-		}
-	}
+	f.Key = kidOf(ev.Statement)
 	if proof, err := tlog.ParseProof(ev.Receipt); err == nil {
 		f.Index, f.Entries, f.Checkpoint = &proof.Index, &proof.Checkpoint.Size, fmt.Sprintf("%x", proof.Checkpoint.Root)
 	}

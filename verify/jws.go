@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -128,6 +129,15 @@ func Verify(typ string, compact []byte, keys Keys, payload any) (Key, error) {
 		return Key{}, fmt.Errorf("%w: payload: %w", ErrMalformed, err)
 	}
 	return key, nil
+}
+
+// kidOf is the key that a compact JWS names, unverified; "" for none.
+func kidOf(compact []byte) string {
+	var head header
+	if parts, err := splitJWS(compact); err != nil || json.Unmarshal(parts[0], &head) != nil {
+		return ""
+	}
+	return head.Kid
 }
 
 // splitJWS returns header, payload and signature, decoded.

@@ -27,6 +27,8 @@ type Trust struct {
 	Keys   Keys
 	// Approvers are the keys under which approvals of bundles are accepted. Where there are none, approvals are not checked, and the verdict says so.
 	Approvers Keys
+	// PolicyKeys are the keys under which signatures of bundles are accepted. Where there are none, they are not checked, and the verdict says so.
+	PolicyKeys []PolicyKey
 	// Policy says whose cosignatures are required, in the text of C2SP tlog-policy; "" for nobody's.
 	Policy string
 	// Root is the public key of the offline root, which lets keys in and revokes them; nil where none is pinned.
@@ -55,8 +57,9 @@ type trustFile struct {
 	Logs   []Log  `json:"logs"`
 	Keys   []jwk  `json:"keys"`
 
-	Approvers []jwk  `json:"approvers,omitempty"`
-	Policy    string `json:"policy,omitempty"`
+	Approvers  []jwk       `json:"approvers,omitempty"`
+	PolicyKeys []PolicyKey `json:"policy_keys,omitempty"` // in order of id
+	Policy     string      `json:"policy,omitempty"`
 
 	Root        []jwk    `json:"root,omitempty"`        // one without intervals, and with them those before it
 	Revocations []string `json:"revocations,omitempty"` // compact JWS, sorted
@@ -75,7 +78,7 @@ func (t Trust) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("approvers: %w", err)
 	}
-	file := trustFile{Schema: TrustV1, Issuer: t.Issuer, Logs: slices.Clone(t.Logs), Keys: keys, Approvers: approvers, Policy: t.Policy}
+	file := trustFile{Schema: TrustV1, Issuer: t.Issuer, Logs: slices.Clone(t.Logs), Keys: keys, Approvers: approvers, PolicyKeys: slices.Clone(t.PolicyKeys), Policy: t.Policy}
 	if file.Root, err = t.roots().encode(); err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
@@ -83,6 +86,7 @@ func (t Trust) Encode() ([]byte, error) {
 		file.Revocations = append(file.Revocations, r.JWS)
 	}
 	slices.Sort(file.Revocations)
+	slices.SortFunc(file.PolicyKeys, func(a, b PolicyKey) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(file.Logs, func(a, b Log) int { return cmp.Compare(a.Origin, b.Origin) })
 	if err := file.check(); err != nil {
 		return nil, err
@@ -119,7 +123,7 @@ func ParseTrust(text []byte) (Trust, error) {
 	if err != nil {
 		return Trust{}, fmt.Errorf("trust file: approvers: %w", err)
 	}
-	trust := Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, Policy: file.Policy}
+	trust := Trust{Issuer: file.Issuer, Logs: file.Logs, Keys: keys, Approvers: approvers, PolicyKeys: file.PolicyKeys, Policy: file.Policy}
 	if err = file.offline(&trust); err == nil {
 		err = trust.CheckPolicy()
 	}
@@ -155,10 +159,10 @@ func (f trustFile) check() error {
 			return fmt.Errorf("logs: two follow %s", log.Follows)
 		}
 	}
-	if err := f.offline(new(Trust)); err != nil {
-		return err
+	if err := checkPolicyKeys(f.PolicyKeys); err != nil {
+		return fmt.Errorf("policy_keys: %w", err)
 	}
-	return nil
+	return f.offline(new(Trust))
 }
 
 // offline reads the root, those before it, and what they signed.

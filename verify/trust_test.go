@@ -3,7 +3,9 @@ package verify_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"math/big"
 	"slices"
 	"strings"
@@ -47,11 +49,12 @@ func TestTrustOfALog(t *testing.T) {
 	key := must(tlog.NewKey("caio.example.com/a", tlog.Ed25519, signer(t, 3).Public()))(t)
 	trust.Logs[1].Key = key.String()
 	trust.Approvers = verify.Keys{{Public: signer(t, 4).Public()}}
+	trust.PolicyKeys = []verify.PolicyKey{policyKey(t, "b", 6), policyKey(t, "a", 7)}
 	witness := must(tlog.NewKey("witness.example.com", tlog.CosignatureV1, signer(t, 5).Public()))(t)
 	trust.Policy = "log " + key.String() + "\nwitness w " + witness.String() + "\nquorum w\n"
 	text := must(trust.Encode())(t)
 	back := must(verify.ParseTrust(text))(t)
-	if again := must(back.Encode())(t); !bytes.Equal(again, text) || back.Logs[0].Key != key.String() || len(back.Approvers) != 1 || back.Policy != trust.Policy {
+	if again := must(back.Encode())(t); !bytes.Equal(again, text) || back.Logs[0].Key != key.String() || len(back.Approvers) != 1 || len(back.PolicyKeys) != 2 || back.PolicyKeys[1] != trust.PolicyKeys[0] || back.Policy != trust.Policy {
 		t.Errorf("%s\n%+v", again, back)
 	}
 	root := signer(t, chainRoot).Public()
@@ -59,14 +62,23 @@ func TestTrustOfALog(t *testing.T) {
 		return "witness w " + must(tlog.NewKey("w.example", tlog.CosignatureV1, public))(t).String() + "\nquorum w\n"
 	}
 	for name, change := range map[string]func(*verify.Trust){
-		"the key of another log":      func(t *verify.Trust) { t.Logs[0].Key = key.String() },
-		"a witness's key":             func(v *verify.Trust) { v.Logs[1].Key = witness.String() },
-		"no key":                      func(t *verify.Trust) { t.Logs[1].Key = "x" },
-		"a policy that is none":       func(t *verify.Trust) { t.Policy = "quorum w\n" },
-		"the issuer as his witness":   func(t *verify.Trust) { t.Policy = asWitness(t.Keys[0].Public) },
-		"the log as its witness":      func(t *verify.Trust) { t.Policy = asWitness(key.Public) },
-		"the root as a witness":       func(t *verify.Trust) { t.Root, t.Policy = root, asWitness(root) },
-		"an approver twice":           func(t *verify.Trust) { t.Approvers = append(t.Approvers, t.Approvers[0]) },
+		"the key of another log":    func(t *verify.Trust) { t.Logs[0].Key = key.String() },
+		"a witness's key":           func(v *verify.Trust) { v.Logs[1].Key = witness.String() },
+		"no key":                    func(t *verify.Trust) { t.Logs[1].Key = "x" },
+		"a policy that is none":     func(t *verify.Trust) { t.Policy = "quorum w\n" },
+		"the issuer as his witness": func(t *verify.Trust) { t.Policy = asWitness(t.Keys[0].Public) },
+		"the log as its witness":    func(t *verify.Trust) { t.Policy = asWitness(key.Public) },
+		"the root as a witness":     func(t *verify.Trust) { t.Root, t.Policy = root, asWitness(root) },
+		"an approver twice":         func(t *verify.Trust) { t.Approvers = append(t.Approvers, t.Approvers[0]) },
+		"a key of policies twice":   func(t *verify.Trust) { t.PolicyKeys = append(t.PolicyKeys[:1:1], t.PolicyKeys[0]) },
+		"one without an id": func(t *verify.Trust) {
+			t.PolicyKeys = []verify.PolicyKey{{Algorithm: "EdDSA", Public: t.PolicyKeys[0].Public}}
+		},
+		"one of another algorithm": func(t *verify.Trust) { t.PolicyKeys = []verify.PolicyKey{{"a", "HS256", t.PolicyKeys[0].Public}} },
+		"one that is no key":       func(t *verify.Trust) { t.PolicyKeys = []verify.PolicyKey{{"a", "EdDSA", "AAAA"}} },
+		"one in another form": func(t *verify.Trust) {
+			t.PolicyKeys = []verify.PolicyKey{{"a", "EdDSA", t.PolicyKeys[0].Public + "\n"}}
+		},
 		"an approver without his key": func(t *verify.Trust) { t.Approvers = verify.Keys{{}} },
 	} {
 		changed := trust
@@ -76,6 +88,16 @@ func TestTrustOfALog(t *testing.T) {
 			t.Errorf("%s was written", name)
 		}
 	}
+}
+
+func policyKey(t testing.TB, id string, seed byte) verify.PolicyKey {
+	t.Helper()
+	der := must(x509.MarshalPKIXPublicKey(signer(t, seed).Public()))(t)
+	key := must(verify.NewPolicyKey(id, "EdDSA", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))))(t)
+	if again, err := verify.NewPolicyKey(id, "EdDSA", key.PEM()); err != nil || again != key {
+		t.Errorf("%+v: %v", again, err)
+	}
+	return key
 }
 
 func TestParseTrustRefuses(t *testing.T) {

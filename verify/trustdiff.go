@@ -59,6 +59,7 @@ func (t Trust) Changes(next Trust) (list []Change) {
 			add(false, "the approver's key %s is new", key.ID())
 		}
 	}
+	t.policyKeyChanges(next, add)
 	has := func(of []Revocation, r Revocation) bool {
 		return slices.ContainsFunc(of, func(other Revocation) bool { return other.JWS == r.JWS })
 	}

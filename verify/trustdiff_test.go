@@ -14,6 +14,7 @@ func TestTrustChanges(t *testing.T) {
 	old := revokingTrust(t)
 	old.FormerRoots = verify.Keys{{Public: signer(t, 7).Public(), Intervals: map[string]verify.Interval{"x": {}}}}
 	old.Approvers = verify.Keys{{Public: signer(t, 6).Public()}}
+	old.PolicyKeys = []verify.PolicyKey{policyKey(t, "release", 9)}
 	log := old.Logs[0].Origin
 	one := slices.IndexFunc(old.Keys, func(k verify.Key) bool { return k.ID() == signer(t, 1).KeyID() })
 	interval := func(n *verify.Trust, in verify.Interval) {
@@ -41,13 +42,16 @@ func TestTrustChanges(t *testing.T) {
 		"a key more": {func(n *verify.Trust) {
 			n.Keys = append(slices.Clone(n.Keys), verify.Key{Public: signer(t, 5).Public(), Intervals: map[string]verify.Interval{log: {NotBefore: 3}}})
 		}, "is new: in the log " + log + " from 3", false},
-		"a key for less":    {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2, NotAfter: &five}) }, "from 2 to 5, and not from 2 to 9", false},
-		"a key for longer":  {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2}) }, "from 2, and not from 2 to 9", true},
-		"a key from before": {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 1, NotAfter: &nine}) }, "from 1 to 9", true},
-		"a key everywhere":  {func(n *verify.Trust) { n.Keys = slices.Clone(n.Keys); n.Keys[one].Intervals = nil }, "and is everywhere", true},
-		"an approver gone":  {func(n *verify.Trust) { n.Approvers = nil }, "the approver's key", true},
-		"a revocation gone": {func(n *verify.Trust) { n.Revocations = n.Revocations[1:] }, "is gone", true},
-		"a revocation more": {func(n *verify.Trust) { n.Revocations = append(slices.Clone(n.Revocations), revocation(t, log, 1, 3)) }, "from index 3 on: stolen", false},
+		"a key for less":       {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2, NotAfter: &five}) }, "from 2 to 5, and not from 2 to 9", false},
+		"a key for longer":     {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2}) }, "from 2, and not from 2 to 9", true},
+		"a key from before":    {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 1, NotAfter: &nine}) }, "from 1 to 9", true},
+		"a key everywhere":     {func(n *verify.Trust) { n.Keys = slices.Clone(n.Keys); n.Keys[one].Intervals = nil }, "and is everywhere", true},
+		"an approver gone":     {func(n *verify.Trust) { n.Approvers = nil }, "the approver's key", true},
+		"a policy key gone":    {func(n *verify.Trust) { n.PolicyKeys = nil }, "the key of policies release is gone", true},
+		"another under its id": {func(n *verify.Trust) { n.PolicyKeys = []verify.PolicyKey{policyKey(t, "release", 10)} }, "the key of policies release is another one", true},
+		"a policy key more":    {func(n *verify.Trust) { n.PolicyKeys = append(slices.Clone(n.PolicyKeys), policyKey(t, "s", 10)) }, "the key of policies s is new", false},
+		"a revocation gone":    {func(n *verify.Trust) { n.Revocations = n.Revocations[1:] }, "is gone", true},
+		"a revocation more":    {func(n *verify.Trust) { n.Revocations = append(slices.Clone(n.Revocations), revocation(t, log, 1, 3)) }, "from index 3 on: stolen", false},
 	} {
 		now := old
 		c.change(&now)

@@ -30,7 +30,7 @@ func newVerify(o *options) *cobra.Command {
 		Short: "Check the evidence of a decision, layer by layer, offline",
 		Long: `Check the evidence of a decision, layer by layer, offline.
 
-Keys come from the trust file alone, never from the evidence; with --policy-key every bundle of policies has to be signed with one of those. Policies are run only if the document is the one that was signed.
+Keys come from the trust file alone, never from the evidence. Where it has keys of policies, or --policy-key gives others, every bundle of policies has to be signed with one of them. Policies are run only if the document is the one that was signed.
 
 That nothing else was put in force between the entries that the document names and the decision is asserted by the operator, and the layer currency inconclusive, unless the whole log is at hand (--log).
 
@@ -82,7 +82,7 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	keys, err := readPolicyKeys(v.policyKeys)
+	keys, err := v.keysOfPolicies(trust)
 	if err != nil {
 		return err
 	}
@@ -124,6 +124,18 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		return &exitError{code: checked.ExitCode}
 	}
 	return nil
+}
+
+// keysOfPolicies are those of the command line, or else of the trust file.
+func (v *verification) keysOfPolicies(trust verify.Trust) (map[string]rego.Key, error) {
+	if len(v.policyKeys) > 0 {
+		return readPolicyKeys(v.policyKeys)
+	}
+	keys := map[string]rego.Key{}
+	for _, key := range trust.PolicyKeys {
+		keys[key.ID] = rego.Key{Algorithm: key.Algorithm, PEM: key.PEM()}
+	}
+	return keys, nil
 }
 
 // remedies are what would settle layers that could not be told.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -386,9 +387,10 @@ func TestBundleSignatures(t *testing.T) {
 		verify func(*rego.Bundle) (string, error)
 		want   verify.Status
 	}{
-		"no keys":     {nil, verify.Skipped},
-		"bad":         {func(*rego.Bundle) (string, error) { return "", errors.New("forged") }, verify.Fail},
-		"another key": {func(*rego.Bundle) (string, error) { return "other", nil }, verify.Fail},
+		"no keys":                  {nil, verify.Skipped},
+		"bad":                      {func(*rego.Bundle) (string, error) { return "", errors.New("forged") }, verify.Fail},
+		"another key":              {func(*rego.Bundle) (string, error) { return "other", nil }, verify.Fail},
+		"a key that was not given": {func(*rego.Bundle) (string, error) { return "", fmt.Errorf("the key %q %w", "x", rego.ErrUnknownKey) }, verify.Inconclusive},
 	} {
 		if _, again := p.check(replay.Options{VerifyBundle: test.verify}); again.Status != test.want {
 			t.Errorf("%s: %+v", name, again)

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,24 @@ func (w *world) fetched(ev *verify.Evidence, index, size int64) *verify.Evidence
 		}
 	}
 	return &older
+}
+
+// An approver who has left is not in a trust file of today. That is no forgery, and nothing that could be told either.
+func TestApprovalOfSomebodyUnknown(t *testing.T) {
+	w := newWorld(t)
+	w.trust.Approvers = verify.Keys{{Public: signerOf(t, strangerSeed).Public()}}
+	file := written(t, w.publish(w.decide(asked)))
+	for _, whole := range []bool{false, true} {
+		code, verdicts := w.verdicts(file, whole)
+		if v := verdicts[slices.IndexFunc(verdicts, func(v verify.Verdict) bool { return v.Layer == verify.LayerCurrency })]; code != verify.ExitUntold || v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "the approval of baseline is signed with a key that is no approver's") {
+			t.Errorf("log %t: %d, %+v", whole, code, v)
+		}
+	}
+	// Nor is it of one who signs the log's entries himself.
+	w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, approverSeed).Public()})
+	if code, _ := w.verdicts(file, true); code != verify.ExitFailed {
+		t.Errorf("a key of the log's approves: %d", code)
+	}
 }
 
 // Evidence from before an outcome was reported hides it from nobody who has the log: it is not said that there is none.
