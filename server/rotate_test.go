@@ -469,6 +469,9 @@ func TestRootChanges(t *testing.T) {
 	if len(read.FormerRoots) != 1 || !read.FormerRoots[0].Public.Equal(before.Public()) || !read.Root.Equal(now.Public()) || len(read.Revocations) != 2 {
 		t.Fatalf("the trust file is %s", text)
 	}
+	if strings.Contains(string(text), logs[1]) {
+		t.Errorf("the trust file of one tenant names another's log: %s", text)
+	}
 	if in := read.FormerRoots[0].Intervals[logs[0]]; in.NotAfter == nil || *in.NotAfter <= in.NotBefore || *in.NotAfter >= i.everyEntry(read, logs[0], nil) {
 		t.Fatalf("the root before is believed %s", in)
 	}

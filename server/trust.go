@@ -40,7 +40,9 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	trust.Revocations, trust.FormerRoots = chain.Revocations(), formerRoots(s.config.FormerRoots)
 	bound(trust.FormerRoots, log.Origin, chain)
 	elsewhere := chain.Elsewhere()
+	var origins []string
 	for i, link := range logs {
+		origins = append(origins, link.Origin)
 		trust.Logs = append(trust.Logs, verify.Log{Origin: link.Origin, Key: link.vkey(), Follows: link.follows})
 		if i > 0 {
 			older, err := s.trustGivenUp(ctx, link, elsewhere, &trust)
@@ -50,6 +52,8 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 			elsewhere = append(elsewhere, older...)
 		}
 	}
+	// What other tenants' logs there are is no business of this one's.
+	trust.Keys = trust.Keys.In(origins...)
 	// One that never said anything is believed in nothing.
 	trust.FormerRoots = slices.DeleteFunc(trust.FormerRoots, func(root verify.Key) bool { return root.Intervals == nil })
 	return trust, nil

@@ -54,6 +54,25 @@ func (ks Keys) Find(kid string) (Key, bool) {
 	return Key{}, false
 }
 
+// In are the keys with the intervals of those logs alone, without the keys that were in use in none of them. A key without intervals stays as it is.
+func (ks Keys) In(logs ...string) (list Keys) {
+	for _, key := range ks {
+		if key.Intervals != nil {
+			intervals := map[string]Interval{}
+			for _, log := range logs {
+				if in, used := key.Intervals[log]; used {
+					intervals[log] = in
+				}
+			}
+			if key.Intervals = intervals; len(intervals) == 0 {
+				continue
+			}
+		}
+		list = append(list, key)
+	}
+	return list
+}
+
 // KeyID is the thumbprint of a public key: base64url of SHA-256 of its required JWK members (RFC 7638, RFC 8037 appendix A.3).
 func KeyID(public ed25519.PublicKey) string {
 	sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + encoding.EncodeToString(public) + `"}`))

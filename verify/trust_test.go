@@ -163,6 +163,24 @@ func TestIntervalsThatHoldNothing(t *testing.T) {
 	}
 }
 
+// What a file says of keys in logs that it doesn't name was never of use.
+func TestKeysInLogsThatTheFileDoesNotName(t *testing.T) {
+	old, now := exampleTrust(t), exampleTrust(t)
+	old.Keys[0].Intervals = map[string]verify.Interval{"caio.example.com/a": {NotBefore: 5}, "theirs": {}}
+	old.Keys = append(old.Keys, verify.Key{Public: signer(t, 5).Public(), Intervals: map[string]verify.Interval{"theirs": {}}}, verify.Key{Public: signer(t, 6).Public()})
+	now.Keys = old.Keys.In("caio.example.com/a", "caio.example.com/b")
+	if len(now.Keys) != len(old.Keys)-1 || len(now.Keys[0].Intervals) != 1 || len(old.Keys[0].Intervals) != 2 {
+		t.Errorf("of %+v are left %+v", old.Keys, now.Keys)
+	}
+	if changes := old.Changes(now); len(changes) > 0 {
+		t.Errorf("%+v", changes)
+	}
+	now.Keys[0].Intervals = nil
+	if changes := old.Changes(now); len(changes) != 1 || !changes[0].Loses {
+		t.Errorf("%+v", changes)
+	}
+}
+
 // The points of small order are found here by the curve's equation, -x^2 + y^2 = 1 + d x^2 y^2, as what doubling three times brings to (0, 1), in every encoding that fits into 255 bits.
 func TestKeysOfSmallOrderAreRefused(t *testing.T) {
 	one := big.NewInt(1)

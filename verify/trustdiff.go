@@ -48,7 +48,7 @@ func (t Trust) Changes(next Trust) (list []Change) {
 		add(t.Policy != "", "other cosignatures are asked for")
 	}
 	t.logChanges(next, add)
-	keyChanges(t.Keys, next, add)
+	keyChanges(t.Keys.In(t.origins()...), next, add)
 	for _, key := range t.Approvers {
 		if _, kept := next.Approvers.Find(key.ID()); !kept {
 			add(true, "the approver's key %s is gone", key.ID())
@@ -98,7 +98,7 @@ func (t Trust) logChanges(next Trust, add adding) {
 
 // keyChanges compares keys where they were in use. An interval that begins earlier than it did, or ends later, is a loss: a key that was retired does not come back.
 func keyChanges(keys Keys, next Trust, add adding) {
-	believed := next.believed()
+	believed := next.believed().In(next.origins()...)
 	for _, key := range keys {
 		now, kept := believed.Find(key.ID())
 		_, cast := next.outcast(key.ID())
@@ -128,8 +128,9 @@ func intervalChanges(key, now Key, next Trust, add adding) {
 		is, kept := now.Intervals[log]
 		o, cast := next.outcast(key.ID())
 		switch {
-		case !kept:
+		case !kept && slices.Contains(next.origins(), log): // of a log that is gone that is said
 			add(!cast || o.log != log, "the key %s is not believed in the log %s", key.ID(), log)
+		case !kept:
 		case was.String() != is.String():
 			wider := is.NotBefore < was.NotBefore || was.NotAfter != nil && (is.NotAfter == nil || *is.NotAfter > *was.NotAfter)
 			add(wider, "the key %s was in use in the log %s %s, and not %s", key.ID(), log, is, was)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/smarthausgroup/caio/verify"
@@ -53,8 +56,8 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output if not given")
 	cmd.Flags().StringSliceVar(&keys, "key", nil, "key `FILES` that signed offline decisions, in place of a server")
-	cmd.Flags().StringVar(&roots.root, "root", "", "`FILE` with the public key of the offline root, to which the server's is held")
-	cmd.Flags().StringSliceVar(&roots.former, "former-root", nil, "`FILES` with the public keys of the roots before that one, to which the server's are held")
+	cmd.Flags().StringVar(&roots.root, "root", "", "`FILE` with the public key of the offline root, or the id of that, to which the server's is held")
+	cmd.Flags().StringSliceVar(&roots.former, "former-root", nil, "`FILES` with the public keys of the roots before that one, or the ids of these, to which the server's are held")
 	cmd.Flags().BoolVar(&force, "force", false, "write over a file that holds what the new one loses")
 	return cmd
 }
@@ -200,7 +203,7 @@ func (o *options) writeUpdate(cmd *cobra.Command, old, now verify.Trust, from, t
 	return o.tell(cmd, done, "%s", done)
 }
 
-// pinnedRoots are files with the public keys of offline roots, as their keepers gave them.
+// pinnedRoots are files with the public keys of offline roots, or the ids of these, as their keepers gave them.
 type pinnedRoots struct {
 	root   string
 	former []string
@@ -214,27 +217,43 @@ func (o *options) heldTo(text []byte, pinned pinnedRoots) error {
 		}
 		return nil
 	}
-	root, err := readPublic(pinned.root)
+	root, err := idOf(pinned.root)
 	if err != nil {
 		return err
 	}
-	former, err := publicKeys(pinned.former)
-	if err != nil {
-		return err
+	former := make([]string, len(pinned.former))
+	for i, given := range pinned.former {
+		if former[i], err = idOf(given); err != nil {
+			return err
+		}
 	}
 	trust, err := verify.ParseTrust(text)
 	if err != nil {
 		return err
 	}
-	if !root.Equal(trust.Root) {
+	if trust.Root == nil || root != verify.KeyID(trust.Root) {
 		return not("%s names another offline root than %s, or none", o.server, pinned.root)
 	}
 	for _, key := range trust.FormerRoots {
-		if _, known := former.Find(key.ID()); !known {
-			return not("%s names the former offline root %s: ask the keeper of the root about it, and give its public half with --former-root", o.server, key.ID())
+		if !slices.Contains(former, key.ID()) {
+			return not("%s names the former offline root %s: ask the keeper of the root about it, and give its public half, or this id, with --former-root", o.server, key.ID())
 		}
 	}
 	return nil
+}
+
+// idOf is the id of the key in a file, or what was given where that is no file, and an id itself.
+func idOf(given string) (string, error) {
+	if _, err := os.Stat(given); err != nil {
+		if sum, err := base64.RawURLEncoding.DecodeString(given); err == nil && len(sum) == sha256.Size {
+			return given, nil
+		}
+	}
+	public, err := readPublic(given)
+	if err != nil {
+		return "", err
+	}
+	return verify.KeyID(public), nil
 }
 
 // trust asks the server for its trust file, or makes one for offline decisions.
