@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -18,7 +19,7 @@ func (o *Options) follow(ctx context.Context, origin string, trust Trust) Trust 
 	}
 	o.Log = &steady{Source: o.Log}
 	var err error
-	if o.keys, err = trust.ReadKeys(ctx, o.Log, origin, nil); err != nil {
+	if o.keys, err = trust.ReadKeys(ctx, o.Log, origin, o.Progress); err != nil {
 		o.keys = nil
 		return trust
 	}
@@ -233,6 +234,9 @@ func (t Trust) disbelief(kid, log string) (from int64, why string, found bool) {
 	return from, why, found
 }
 
+// maxStated bounds how many headers are remembered, whatever a log holds.
+const maxStated = 1 << 10
+
 // ReadKeys reads a whole log, under the key that the file pins of it, for what it says of the keys that sign it. The errors are those of [tlog.CheckLog], and that the file holds no key of the log.
 func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, progress func(done, size int64)) (*LogKeys, error) {
 	policy, err := t.policy()
@@ -244,11 +248,20 @@ func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, pro
 		return nil, errors.New(reason)
 	}
 	k := t.Follow(origin)
+	stated := map[string]string{} // types, by header, of which there is one for each key and type
 	_, err = tlog.CheckLog(ctx, log, tlog.Options{Keys: keys[:1], Progress: progress, Leaf: func(index int64, leaf []byte) error {
-		typ, err := TypOf(leaf)
-		if err == nil { // whoever checks entries says what is wrong with it otherwise
-			k.Take(index, typ, leaf)
+		header, _, _ := bytes.Cut(leaf, []byte("."))
+		typ, known := stated[string(header)]
+		if !known {
+			var unread error
+			if typ, unread = TypOf(leaf); unread != nil {
+				return nil // whoever checks entries says what is wrong with it
+			}
+			if len(stated) < maxStated {
+				stated[string(header)] = typ
+			}
 		}
+		k.Take(index, typ, leaf)
 		return nil
 	}})
 	return k, err
