@@ -34,7 +34,7 @@ func (i *installation) entryTimes(tenant string, from int64) (types []string, ti
 // TestEntriesSayWhenTheyWereMade: what people change has its time from when it is its turn, and not from when they asked. Otherwise an entry could stand behind decisions that are younger, and an auditor would take the log for forged.
 func TestEntriesSayWhenTheyWereMade(t *testing.T) {
 	var asked atomic.Pointer[server.Server]
-	base := time.Now().Truncate(time.Second)
+	base := time.Now().Truncate(time.Second).Add(5 * time.Minute) // tokens are issued meanwhile, and valid from then on
 	turn := base.Add(time.Minute)
 	i := start(t, func(i *installation) {
 		i.config.Clock = func() time.Time {
