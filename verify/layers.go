@@ -3,9 +3,9 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Layers of a verification, in the order of the table in spec/proof.md, "What a verifier checks". LayerEvidence is the file itself: its form, to the last bit.
@@ -123,7 +123,7 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 		return Verdict{LayerSignature, Fail, reason, at, want, got}
 	}
 	if _, ok := trust.log(s.Log); !ok {
-		return fail("/log", "a claim of the statement names a log that the trust file does not", fmt.Sprint(trust.origins()), s.Log)
+		return fail("/log", "the evidence is of a log that the trust file does not hold. Another tenant's log, and one that follows, have trust files of their own: take the one of this log, over a channel that you trust", strings.Join(trust.origins(), " or "), s.Log)
 	}
 	from, why, revoked := trust.disbelief(key.ID(), s.Log)
 	if revoked && place != nil && place.index >= from {

@@ -34,7 +34,7 @@ func (o *Options) unknown(err error) error {
 	case o.keys != nil:
 		return fmt.Errorf("%w, and none that it holds let this one into the log", err)
 	}
-	return fmt.Errorf("%w. If it came into use after that was made, caio trust update takes it over, and a copy of the log (--log) shows it here", err)
+	return fmt.Errorf("%w. A stranger signed it, or the trust file is of another installation, or older than this key: then caio trust update takes it over, and caio verify --log reads it from the log", err)
 }
 
 // steady is a log that may grow, as it was when its checkpoint was first asked for.

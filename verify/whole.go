@@ -83,14 +83,17 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 	return w
 }
 
-// tooOld is that a copy was made before the receipt: that says nothing against either.
+// tooOld is that a copy was made before the receipt, or is of another log altogether: that says nothing against either.
 func tooOld(ctx context.Context, at *proved, log tlog.Source) error {
 	text, err := log.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
 	if err != nil {
 		return err
 	}
 	c, err := tlog.ParseCheckpoint(text)
-	if err == nil && c.Origin == at.proof.Checkpoint.Origin && c.Size < at.proof.Checkpoint.Size {
+	if origin := at.proof.Checkpoint.Origin; err == nil && c.Origin != origin {
+		return fmt.Errorf("it is the log %s, and the decision stands in %s: give that one", plain(c.Origin), origin)
+	}
+	if err == nil && c.Size < at.proof.Checkpoint.Size {
 		return fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, at.proof.Checkpoint.Size)
 	}
 	return nil // what else is wrong with it is found where it is read

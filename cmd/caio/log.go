@@ -132,6 +132,9 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 			return err
 		}
 		c, err := tlog.ParseCheckpoint(text)
+		if err == nil && !slices.ContainsFunc(trust.Logs, func(l verify.Log) bool { return l.Origin == c.Origin }) {
+			return unable("%s is of the log %s, which the trust file does not hold: take the folder, or the trust file, that belongs to the other", file, shown(c.Origin))
+		}
 		if err == nil {
 			_, _, err = c.Verify(keys...)
 		}
@@ -203,7 +206,7 @@ func (o *options) derive(cmd *cobra.Command, source tlog.Source, trust verify.Tr
 // String says it for people.
 func (c checkedLog) String() string {
 	lines := []string{
-		fmt.Sprintf("%s holds: %s entries, %s tiles of hashes, root %s", c.Origin, grouped(c.Size), grouped(c.Tiles), c.Root),
+		fmt.Sprintf("%s holds: %s, %s of hashes, root %s", c.Origin, plural(c.Size, "entry"), plural(c.Tiles, "tile"), c.Root),
 		"every entry is signed by a trusted key that was in use at its index:",
 	}
 	if c.Unbelieved != nil {
@@ -222,7 +225,7 @@ func (c checkedLog) String() string {
 		lines = append(lines, "unwitnessed: that everybody sees this log is asserted by its operator alone")
 	}
 	if c.Unknown > 0 {
-		lines = append(lines, fmt.Sprintf("%d signatures of the checkpoint are of nobody whom the trust file knows", c.Unknown))
+		lines = append(lines, plural(int64(c.Unknown), "signature")+" of the checkpoint, of nobody whom the trust file knows")
 	}
 	if c.FollowedBy != "" {
 		lines = append(lines, "it was given up, as the trust file says: "+c.FollowedBy+" follows it")

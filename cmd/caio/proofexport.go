@@ -119,7 +119,7 @@ func (e *proofExport) many(o *options, cmd *cobra.Command) error {
 	if err := os.Rename(partial.Name(), file); err != nil {
 		return err
 	}
-	return o.tell(cmd, map[string]any{"file": file, "decisions": n}, "%s (%s decisions)", file, grouped(n))
+	return o.tell(cmd, map[string]any{"file": file, "decisions": n}, "%s (%s)", file, plural(n, "decision"))
 }
 
 // copy writes what comes, and reads it along, so that a file without its end is noticed.

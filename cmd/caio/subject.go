@@ -66,7 +66,11 @@ A hold forbids it, and the answer says on what ground.`,
 			if err := o.call(cmd.Context(), http.MethodPost, o.of("/v1/erasures"), "application/json", text, &erased); err != nil {
 				return err
 			}
-			return o.tell(cmd, erased, "erased: the content of %d decisions, as entry %d of the log (subject %s)", erased.Decisions, erased.Index, erased.Subject)
+			what := "the content"
+			if body.Documents {
+				what = "the content and the documents"
+			}
+			return o.tell(cmd, erased, "erased: %s of %s, as entry %d of the log (subject %s)", what, plural(int64(erased.Decisions), "decision"), erased.Index, erased.Subject)
 		},
 	}
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why; it stands in the log, so it names nobody")
