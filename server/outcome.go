@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/internal/ledger"
@@ -100,9 +101,9 @@ func (s *Server) report(c *call, id string, body []byte, again *repeat) (answer 
 	if answer.Body, err = json.Marshal(OutcomeAnswer{DecisionID: id, Service: past.row.Service, Counted: met, Unmet: r.Unmet}); err != nil {
 		return answer, err
 	}
-	at := s.now()
+	at := s.now().Truncate(time.Second) // what the entry states, so that whoever reads the log counts as scoring does
 	record := verify.OutcomeRecord{
-		RecordHead: c.tenant.head(s.ledger.Size(c.tenant.name), at), Decision: id, Document: verify.Digest(past.text), Service: past.row.Service,
+		RecordHead: c.tenant.head(s.ledger.Size(c.tenant.name), at), Decision: id, Document: verify.Digest(past.text), Service: past.row.Service, Intent: past.row.Intent,
 		Status: r.Status, LatencyMS: r.LatencyMS, CostMicroUSD: int64(r.CostUSD), Unmet: r.Unmet, Source: verify.SelfReported,
 	}
 	attempt := &store.Attempt{

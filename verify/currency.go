@@ -72,6 +72,9 @@ func (c *currency) verdict() Verdict {
 	if c.whole.untold != nil {
 		return with(Inconclusive, "whether keys were let in or revoked can't be told: "+c.whole.untold.Error()+". Ask the keeper of the root for its public half, and export the trust file again with that (caio trust export --root)")
 	}
+	if h := c.whole.history; h.untold != nil {
+		return with(Inconclusive, "the history of the candidates can't be told: "+h.untold.Error())
+	}
 	return with(Pass, fmt.Sprintf("held to all of the log, %d entries", c.whole.size))
 }
 
@@ -147,6 +150,9 @@ func (c *currency) bundle(i int, b *BundleReference) {
 	equal(&c.findings, pointer("bundles", i, "digest"), "the entry put another bundle in force", a.Digest, b.Digest)
 	equal(&c.findings, pointer("bundles", i, "key"), "the entry names another key", a.Key, b.Key)
 	if a.Approval == "" {
+		if len(c.trust.Approvers) > 0 {
+			c.notes = append(c.notes, "no approver signed that "+b.Name+" be put in force")
+		}
 		return
 	}
 	if len(c.trust.Approvers) == 0 {
@@ -190,6 +196,9 @@ func (c *currency) last() {
 	}
 	if w.stale != nil && c.first == nil {
 		c.first = w.stale
+	}
+	if h := w.history; h.fault != nil && !h.agreed && h.untold == nil && c.first == nil {
+		c.first = h.fault
 	}
 	if at, reason := w.unbelieved(); reason != "" {
 		c.fault(at, reason, "", "")

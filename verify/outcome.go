@@ -32,6 +32,9 @@ func judgeOutcome(ev *Evidence, d *Document, at *proved, records map[int64]*reco
 		equal(&f, at+"/decision", "the outcome is that of another decision", d.DecisionID, r.outcome.Decision)
 		equal(&f, at+"/doc", "the outcome is bound to another document", Digest(ev.Document), r.outcome.Document)
 		equal(&f, at+"/service", "the outcome is that of another service", d.Choice.Service, r.outcome.Service)
+		if r.outcome.Intent != "" {
+			equal(&f, at+"/intent", "the outcome is that of another intent type", d.Request.Intent.Type, r.outcome.Intent)
+		}
 	}
 	for _, index := range slices.Sorted(maps.Keys(records)) {
 		f.require(records[index].typ != TypOutcome || index > at.index, "", fmt.Sprintf("the outcome at index %d stands before the decision", index))
@@ -75,6 +78,9 @@ func (ev *Evidence) outcomes() (list []string) {
 
 // statuses are those of an outcome, in words.
 var statuses = map[string]string{"succeeded": "it succeeded", "failed": "it failed", "timed_out": "it did not answer in time", "cancelled": "it was cancelled"}
+
+// met says whether the history counts it as ok: it succeeded, and met every guarantee that was required.
+func (r *OutcomeRecord) met() bool { return r.Status == "succeeded" && len(r.Unmet) == 0 }
 
 // told says an outcome in words: "it succeeded after 20ms, for 0.001 USD, as the caller reported (self-reported, index 45)".
 func (r *OutcomeRecord) told(index int64) string {

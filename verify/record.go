@@ -150,7 +150,8 @@ type OutcomeRecord struct {
 	Decision     string   `json:"decision"`
 	Document     string   `json:"doc"` // digest of the decision's document
 	Service      string   `json:"service"`
-	Status       string   `json:"status"` // succeeded, failed, timed_out or cancelled
+	Intent       string   `json:"intent,omitempty"` // the type of the decision's; records of before lack it
+	Status       string   `json:"status"`           // succeeded, failed, timed_out or cancelled
 	LatencyMS    int64    `json:"latency_ms"`
 	CostMicroUSD int64    `json:"cost_micro_usd"`
 	Unmet        []string `json:"unmet"`  // guarantees that were required and not met, sorted

@@ -248,7 +248,7 @@ func NotShown(d *Document, verdicts []Verdict) []string {
 		}
 	}
 	if d != nil {
-		lines = append(lines, premises(d, passed[LayerWitnesses])...)
+		lines = append(lines, premises(d, passed[LayerWitnesses], passed[LayerCurrency])...)
 	}
 	for i := range lines {
 		lines[i] = plain(lines[i])
@@ -266,8 +266,8 @@ func verb(s Status) string {
 	return "is " + string(s)
 }
 
-// premises are what d takes on somebody's word.
-func premises(d *Document, witnessed bool) []string {
+// premises are what d takes on somebody's word, where witnesses bound its time and the whole log was read, or were not.
+func premises(d *Document, witnessed, whole bool) []string {
 	var lines []string
 	if !witnessed {
 		lines = append(lines, "when it was decided: time asserted, "+d.Time+" is the operator's word")
@@ -287,8 +287,10 @@ func premises(d *Document, witnessed bool) []string {
 			lines = append(lines, fmt.Sprintf(source.text, strings.Join(keys, ", ")))
 		}
 	}
-	if measured := d.measured(); measured != nil {
-		lines = append(lines, "that the history of "+strings.Join(measured, ", ")+" is what the log holds: the numbers of attempts and successes, and the latency, are the operator's word")
+	if services := strings.Join(d.measured(), ", "); services != "" && whole {
+		lines = append(lines, "that what callers reported of "+services+" is so: the history counts what the log holds of it")
+	} else if services != "" {
+		lines = append(lines, "that the history of "+services+" is what the log holds: the numbers of attempts and successes, and the latency, are the operator's word")
 	}
 	for _, b := range d.Bundles {
 		if b.Key == "" {

@@ -133,6 +133,9 @@ func TestNotShownFollowsTheVerdicts(t *testing.T) {
 			t.Error(lines)
 		}
 	}
+	if lines := strings.Join(verify.NotShown(example(t).document, all), "\n"); strings.Contains(lines, "history of bge-local is what the log holds") || !strings.Contains(lines, "what callers reported of bge-local is so") {
+		t.Errorf("with the whole log:\n%s", lines)
+	}
 	if lines := verify.NotShown(nil, nil); len(lines) != len(all)-1 {
 		t.Error(lines)
 	}

@@ -30,6 +30,7 @@ type whole struct {
 	snapshot, attestations, settings Reference        // the last of their kind below base, without digests
 	registry                         Registry         // the services below base
 	bundles                          map[string]int64 // in force below base: the index of the entry, by name
+	history                          *history         // the rows that scoring read
 	outcomes                         []int64          // of the decision
 	twins                            []int64          // other statements about a decision of its id
 	erasure                          []byte           // the entry of an erasure that the evidence shows, nil for none
@@ -45,7 +46,7 @@ type whole struct {
 // readWhole reads the log, which must hold what the receipt's checkpoint says.
 func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, trust Trust, o Options) *whole {
 	none := Reference{Index: -1}
-	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, erasure: erasure, erasedAt: -1}
+	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, history: newHistory(d), erasure: erasure, erasedAt: -1}
 	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
 		return w
 	}
@@ -112,6 +113,14 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	below := index < d.Base
 	if w.stale == nil && !below {
 		w.stale = at.leftOut(index, d.Base, typ, leaf)
+	}
+	if index == d.Base {
+		w.history.settleAll(d)
+	}
+	if typ == TypOutcome && index < at.index {
+		if err := w.history.take(index, leaf, d, trust); err != nil {
+			return err
+		}
 	}
 	switch {
 	case typ == TypRecovery:

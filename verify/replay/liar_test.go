@@ -250,6 +250,14 @@ func TestLyingOperator(t *testing.T) {
 			w.arguments.Attestations, w.header.Attestations = w.before.arguments.Attestations, w.before.header.Attestations
 			return w.publish(w.honest())
 		}, verify.LayerCurrency},
+		"an invented history": {func(w *world) *verify.Evidence {
+			w.arguments.History = map[string]contracts.History{"winner": {N: 30, OK: 30, P95: 10}}
+			return w.publish(w.honest())
+		}, verify.LayerCurrency},
+		"a history without what went wrong": {func(w *world) *verify.Evidence {
+			w.reported("winner", "embeddings", "failed", 50)
+			return w.publish(w.honest())
+		}, verify.LayerCurrency},
 		"an invented reason": {func(w *world) *verify.Evidence {
 			p := w.honest()
 			p.document.Candidates[0].Eliminated.Violations[0].Reason = "abroad is too slow"
@@ -311,6 +319,16 @@ func (w *world) changeSecond() {
 	})
 	w.register(second)
 	slices.SortFunc(w.arguments.Contracts, func(a, b *contracts.Contract) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// A bundle that no approver signed for is named where the auditor holds approvers' keys.
+func TestNobodyApproved(t *testing.T) {
+	w := newWorld(t)
+	b := w.header.Bundles[0]
+	w.header.Bundles[0].Index = w.sign(verify.TypActivation, verify.ActivationRecord{RecordHead: w.head(), Kind: verify.KindActivated, Bundle: b.Name, Digest: b.Digest, Key: b.Key, Reason: "x"})
+	if _, verdicts := w.verdicts(written(t, w.publish(w.honest())), true); !strings.Contains(ofLayer(verdicts, verify.LayerCurrency).Reason, "no approver signed that baseline be put in force") {
+		t.Errorf("%+v", verdicts)
+	}
 }
 
 // TestStripped takes away what a layer needs, one thing at a time: what is left is not proved.

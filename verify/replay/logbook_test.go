@@ -341,6 +341,10 @@ func newWorld(t testing.TB) *world {
 	w.settings([]any{"eu"})
 	w.before.arguments.Bundles, w.before.header.Bundles = w.arguments.Bundles, w.header.Bundles
 	w.activate(bundleOf(t, policy), w.before.header.Bundles[0].Digest)
+	w.now = decided.AddDate(0, 0, -1)
+	for range w.arguments.History["winner"].N {
+		w.reported("winner", "embeddings", "succeeded", 50)
+	}
 	w.now = decided
 	return w
 }
@@ -348,6 +352,13 @@ func newWorld(t testing.TB) *world {
 // firstKey is the entry with which a log begins: the issuer's key lets itself in.
 func (w *world) firstKey() {
 	w.sign(verify.TypKey, w.keyRecord(verify.KeyActivated, issuerSeed))
+}
+
+// reported is the entry of what came of some decision of before.
+func (w *world) reported(service, intent, status string, latency int64) {
+	w.sign(verify.TypOutcome, verify.OutcomeRecord{
+		RecordHead: w.head(), Decision: verify.NewDecisionID(w.now, [10]byte{byte(len(w.leaves))}), Document: strings.Repeat("0", 64), Service: service, Intent: intent, Status: status, LatencyMS: latency, Unmet: []string{}, Source: verify.SelfReported,
+	})
 }
 
 func (w *world) keyRecord(kind string, subject byte) verify.KeyRecord {
@@ -447,7 +458,7 @@ func (w *world) publish(p *proof) *verify.Evidence {
 	if p.document.Outcome == verify.Routed {
 		w.at, w.now = w.at.Add(late), w.now.Add(late)
 		entries = append(entries, w.sign(verify.TypOutcome, verify.OutcomeRecord{
-			RecordHead: w.head(), Decision: p.document.DecisionID, Document: verify.Digest(p.evidence.Document), Service: p.document.Choice.Service, Status: "succeeded", LatencyMS: 20, Unmet: []string{}, Source: verify.SelfReported,
+			RecordHead: w.head(), Decision: p.document.DecisionID, Document: verify.Digest(p.evidence.Document), Service: p.document.Choice.Service, Intent: p.document.Request.Intent.Type, Status: "succeeded", LatencyMS: 20, Unmet: []string{}, Source: verify.SelfReported,
 		}))
 	}
 	w.receipts(p.evidence, index, entries)

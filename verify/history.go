@@ -1,0 +1,116 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/smarthausgroup/caio/contracts"
+)
+
+// What the history counts (spec/calculus.md, section 4, RL).
+const (
+	historyLatest = 500
+	historyAge    = 30 * 24 * time.Hour
+)
+
+// history derives the rows again that a document says were used, from the outcomes in the log. They were read after base was, while others' outcomes went on coming in: so they are those of the log at some length between base and the decision.
+type history struct {
+	intent string
+	oldest int64                        // that counts, in ms since 1970
+	stated map[string]contracts.History // by candidate; the zero row where the document has none
+	counts map[string][]measured        // by candidate, the latest, in log order
+	differ map[string]bool              // candidates whose row is another than the stated one, at the length that was settled last
+	agreed bool                         // at some length all rows were as stated
+	fault  *Fault                       // what differed at base
+	untold error                        // why the rows can't be told
+}
+
+// measured is what counts of an outcome.
+type measured struct {
+	ok      bool
+	latency int64 // ms
+}
+
+func newHistory(d *Document) *history {
+	h := &history{intent: d.Request.Intent.Type, stated: map[string]contracts.History{}, counts: map[string][]measured{}, differ: map[string]bool{}}
+	if at, err := time.Parse(TimeFormat, d.Time); err == nil { // what has no form has no candidates either
+		h.oldest = at.Add(-historyAge).UnixMilli()
+	}
+	for _, c := range d.Candidates {
+		h.stated[c.Service] = contracts.History{}
+		if c.History != nil {
+			h.stated[c.Service] = *c.History
+		}
+	}
+	return h
+}
+
+// take counts an outcome from before the decision, if it is one of a candidate, of the request's intent type, and not too old.
+func (h *history) take(index int64, leaf []byte, d *Document, trust Trust) error {
+	var said OutcomeRecord
+	parts, err := splitJWS(leaf)
+	if err == nil {
+		err = json.Unmarshal(parts[1], &said)
+	}
+	_, candidate := h.stated[said.Service]
+	if err != nil || !candidate || said.IAT*1000 < h.oldest || said.Intent != "" && said.Intent != h.intent {
+		return err
+	}
+	r, unbelieved, err := inForce(index, leaf, d, trust)
+	if err != nil {
+		return err
+	}
+	switch {
+	case unbelieved != nil:
+		h.untold = fmt.Errorf("the outcome at index %d is not to be believed: %w", index, unbelieved)
+	case said.Intent == "":
+		h.untold = fmt.Errorf("the outcome at index %d was reported before outcomes stated their intent type", index)
+	}
+	latest := append(h.counts[said.Service], measured{r.outcome.met(), r.outcome.LatencyMS})
+	h.counts[said.Service] = latest[max(0, len(latest)-historyLatest):]
+	if index >= d.Base {
+		h.settle(said.Service)
+		h.agreed = h.agreed || len(h.differ) == 0
+	}
+	return nil
+}
+
+// settleAll compares the rows with those of the document, once every outcome below base was taken.
+func (h *history) settleAll(d *Document) {
+	for i, c := range d.Candidates {
+		if h.settle(c.Service); h.differ[c.Service] && h.fault == nil {
+			h.fault = &Fault{pointer("candidates", i, "history"), "the outcomes in the log, up to base and on to the decision, make another history", rowText(countOf(h.counts[c.Service])), rowText(h.stated[c.Service])}
+		}
+	}
+	h.agreed = len(h.differ) == 0
+}
+
+func (h *history) settle(service string) {
+	if countOf(h.counts[service]) == h.stated[service] {
+		delete(h.differ, service)
+		return
+	}
+	h.differ[service] = true
+}
+
+// countOf is the row of attempts.
+func countOf(latest []measured) contracts.History {
+	row := contracts.History{N: int64(len(latest))}
+	var latencies []int64
+	for _, m := range latest {
+		if m.ok {
+			latencies = append(latencies, m.latency)
+		}
+	}
+	if row.OK = int64(len(latencies)); row.OK > 0 {
+		slices.Sort(latencies)
+		row.P95 = max(1, latencies[(95*len(latencies)+99)/100-1]) // nearest rank
+	}
+	return row
+}
+
+func rowText(row contracts.History) string {
+	return fmt.Sprintf("%d attempts, %d ok, p95 %d ms", row.N, row.OK, row.P95)
+}
