@@ -201,18 +201,34 @@ func TestKeyChainUnderFormerRoots(t *testing.T) {
 
 // Entries of any bytes are refused or read, and a chain that was refused something did not take it.
 func FuzzKeyChain(f *testing.F) {
-	for _, e := range append(slices.Clone(begun), said{20, 9, "activated", 3, 0}, said{20, 9, "revoked", 1, 5}) {
+	const before = chainRoot - 1
+	last := int64(30)
+	root, former := signer(f, chainRoot).Public(), verify.Key{Public: signer(f, before).Public(), Intervals: map[string]verify.Interval{chainLog: {NotBefore: 15, NotAfter: &last}}}
+	type entry struct {
+		index int64
+		typ   string
+		leaf  []byte
+	}
+	var list []entry
+	for _, e := range append(slices.Clone(begun), said{20, chainRoot, "activated", 3, 0}, said{20, chainRoot, "revoked", 1, 5}, said{20, before, "activated", 3, 0}, said{20, before, "revoked", 2, 5}) {
 		typ, leaf := e.entry(f)
 		f.Add(typ == verify.TypRevocation, leaf)
+		list = append(list, entry{e.index, typ, leaf})
 	}
+	list = list[:len(begun)]
 	f.Fuzz(func(t *testing.T, revocation bool, leaf []byte) {
-		chain := must(follow(t, begun))(t)
+		chain := verify.NewKeyChain(chainTenant, chainLog, root, former)
+		for _, e := range list {
+			if err := chain.Follow(e.index, e.typ, e.leaf); err != nil {
+				t.Fatal(err)
+			}
+		}
 		typ := verify.TypKey
 		if revocation {
 			typ = verify.TypRevocation
 		}
 		if err := chain.Follow(20, typ, leaf); err != nil {
-			if chain.Last() != signer(t, 2).KeyID() || believed(t, chain) != "1:[0,11] 2:[10,]" {
+			if chain.Last() != signer(t, 2).KeyID() || believed(t, chain) != "1:[0,11] 2:[10,]" || len(chain.Words()) > 0 {
 				t.Fatalf("refused with %v, and taken: %q", err, leaf)
 			}
 		}
