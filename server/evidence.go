@@ -19,9 +19,13 @@ func (s *Server) getEvidence(c *call) error {
 	if err != nil {
 		return err
 	}
-	past, err := s.past(c.ctx(), c.tenant, id)
+	t, err := s.withLogOf(c.ctx(), c.tenant, id)
+	if err != nil {
+		return err
+	}
+	past, err := s.past(c.ctx(), t, id)
 	if isErased(err) {
-		left, err := s.erasedEvidence(c.ctx(), c.tenant, past)
+		left, err := s.erasedEvidence(c.ctx(), t, past)
 		if err != nil {
 			return err
 		}
@@ -30,17 +34,17 @@ func (s *Server) getEvidence(c *call) error {
 	if err != nil {
 		return err
 	}
-	evidence, err := s.evidence(c.ctx(), c.tenant, past)
+	evidence, err := s.evidence(c.ctx(), t, past)
 	if err != nil {
 		return err
 	}
-	if evidence.Disclosures, err = s.disclosures(c.ctx(), c.tenant, id); err != nil {
+	if evidence.Disclosures, err = s.disclosures(c.ctx(), t, id); err != nil {
 		return err
 	}
-	if err := s.explainErasure(c.ctx(), c.tenant, past, evidence); err != nil {
+	if err := s.explainErasure(c.ctx(), t, past, evidence); err != nil {
 		return err
 	}
-	if err := s.logged(c.ctx(), c.tenant, past, evidence); err != nil {
+	if err := s.logged(c.ctx(), t, past, evidence); err != nil {
 		return err
 	}
 	if err := evidence.Bound(past.document); err != nil {
@@ -79,7 +83,7 @@ func (c *call) reduce(ev *verify.Evidence, d *verify.Document) error {
 
 // evidence puts together the arguments of a decision as the log had them below the decision's base.
 func (s *Server) evidence(ctx context.Context, t *tenant, p *past) (*verify.Evidence, error) {
-	events, err := s.ledger.Events(ctx, t.name, 0, p.document.Base)
+	events, err := s.ledger.Events(ctx, t.logName(), 0, p.document.Base)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +112,7 @@ func (s *Server) registryAt(ctx context.Context, t *tenant, state *ledger.State,
 	registry := state.Registry()
 	ev.Snapshot, ev.Attestations = registry.Snapshot, registry.Attestations
 	for _, digest := range registry.Snapshot {
-		blob, err := s.ledger.Blob(ctx, t.name, digest)
+		blob, err := s.ledger.Blob(ctx, t.logName(), digest)
 		if err != nil {
 			return fmt.Errorf("contract %s: %w", digest, err)
 		}

@@ -24,7 +24,7 @@ func (s *Server) logged(ctx context.Context, t *tenant, p *past, ev *verify.Evid
 		return err
 	}
 	for _, index := range indices {
-		entries, err := s.ledger.Entries(ctx, t.name, index, 1)
+		entries, err := s.ledger.Entries(ctx, t.logName(), index, 1)
 		if err == nil && (len(entries) == 0 || entries[0].Index != index) {
 			err = t.misplaced(index, "an entry that the document names is missing", nil)
 		}
@@ -42,7 +42,7 @@ func (s *Server) logged(ctx context.Context, t *tenant, p *past, ev *verify.Evid
 
 // entriesOf are the indices of the entries that belong into the evidence, in order.
 func (s *Server) entriesOf(ctx context.Context, t *tenant, p *past) ([]int64, error) {
-	attempts, err := s.ledger.Attempts(ctx, t.name, p.row.ID)
+	attempts, err := s.ledger.Attempts(ctx, t.logName(), p.row.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Server) entriesOf(ctx context.Context, t *tenant, p *past) ([]int64, er
 }
 
 func (s *Server) proofAt(ctx context.Context, t *tenant, index int64, c tlog.Checkpoint) ([]byte, error) {
-	proof, err := s.ledger.ProofAt(ctx, t.name, index, c)
+	proof, err := s.ledger.ProofAt(ctx, t.logName(), index, c)
 	if err != nil {
 		return nil, fmt.Errorf("server: the receipt of index %d: %w", index, err)
 	}

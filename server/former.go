@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,6 +13,47 @@ import (
 )
 
 // A tenant's log may follow others that were given up ([Recover]). What people asked for goes on to hold of these: what is erased is erased there too, and what is held is held there.
+
+// logName is the name under which the store keeps the log: the tenant's, but for a log that was given up.
+func (t *tenant) logName() string { return cmp.Or(t.as, t.name) }
+
+// withLogOf is the tenant as it reads a decision: itself, or with the log that was given up and holds the decision. That one can only be read. The error is store.ErrNotFound where no log of the tenant holds it.
+func (s *Server) withLogOf(ctx context.Context, t *tenant, id string) (*tenant, error) {
+	_, err := s.ledger.Decision(ctx, t.name, id)
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return t, err
+	}
+	for _, log := range t.former {
+		_, err := s.ledger.Decision(ctx, log.Tenant, id)
+		if err == nil {
+			return t.reading(log), nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
+// reading is the tenant with a log that was given up. What was erased of it stands in that log, or in one that followed.
+func (t *tenant) reading(log store.Log) *tenant {
+	past := &tenant{name: t.name, as: log.Tenant, origin: log.Origin}
+	past.now.Store(t.now.Load())
+	erased := &keeping{erased: map[string]erasure{}}
+	for _, own := range []bool{true, false} {
+		for _, e := range t.before {
+			if own == (e.Log == log.Origin) {
+				erased.erase(e)
+			}
+		}
+	}
+	now := t.keeping.Load()
+	for _, e := range slices.Concat(slices.Collect(maps.Values(now.erased)), now.expired) {
+		erased.erase(e)
+	}
+	past.keeping.Store(erased)
+	return past
+}
 
 // names are those under which the store keeps the tenant's logs: the one in use, and those that were given up.
 func (t *tenant) names() []string {
@@ -76,7 +118,7 @@ func (b *beginning) holds() {
 }
 
 // erasedBefore is what the logs that were given up say was erased of the tenant. Each of their entries is read by the type that was signed, since the one under which it is listed could have been changed to hide it. Such a log may be damaged: what in it does not hold is told of, and says nothing.
-func (s *Server) erasedBefore(ctx context.Context, t *tenant) (list []verify.ErasureRecord, err error) {
+func (s *Server) erasedBefore(ctx context.Context, t *tenant) (list []erasure, err error) {
 	if len(t.former) == 0 {
 		return nil, nil
 	}
@@ -105,7 +147,7 @@ func (s *Server) erasedBefore(ctx context.Context, t *tenant) (list []verify.Era
 				unread(e.Index, err)
 				return nil
 			}
-			list = append(list, r)
+			list = append(list, erasure{r, e.Index, slices.Clone(e.Leaf)})
 			return nil
 		})
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
+	"github.com/smarthausgroup/caio/verify"
 )
 
 // damaged takes the tree of the tenant's log out of the stopped installation's store, so that it can't be appended to.
@@ -201,5 +203,70 @@ func TestManyErasuresAreStated(t *testing.T) {
 			t.Errorf("%d erasures are stated, %d with documents", n, with)
 		}
 		i.stop()
+	}
+}
+
+// Decisions in a log that was given up are read by id as they were, by their tenant alone, and their evidence verifies under a trust file of now, whatever was erased of them and in whichever log that stands. Nothing is added to them.
+func TestFormerDecisionsAreRead(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	whole, content, document, before := i.decide(token, about("a", "ann")), i.decide(token, about("b", "bob")), i.decide(token, about("c", "carol")), i.decide(token, about("d", "dora"))
+	if r := i.erase(token, "dora", true); r.status != http.StatusCreated {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	paths := []string{whole.Links.Document, "/v1/decisions/" + whole.DecisionID, "/v1/decisions/" + whole.DecisionID + "/statement", "/v1/decisions/" + whole.DecisionID + "/receipt"}
+	were := map[string]string{}
+	for _, path := range paths {
+		were[path] = string(i.call("GET", path, token, "").body)
+	}
+	i.stop()
+	text, err := os.ReadFile(i.path)
+	must(t, err)
+	i = startAt(t, i.path, i, func(i *installation) { i.config.CheckpointDir = filepath.Dir(i.path) })
+	i.decide(token, about("e", "emil"))
+	i.stop()
+	must(t, os.WriteFile(i.path, text, 0o600))
+	i.config.CheckpointDir = filepath.Dir(i.path)
+	_, err = i.recovered("default")
+	must(t, err)
+	i = startAt(t, i.path, i)
+	for _, path := range paths {
+		if r := i.call("GET", path, token, ""); r.status != http.StatusOK || string(r.body) != were[path] {
+			t.Errorf("%s: %d %s, and was %s", path, r.status, r.body, were[path])
+		}
+		if r := i.call("GET", path, i.token("beta", auth.Operator), ""); r.status != http.StatusNotFound {
+			t.Errorf("%s, for another tenant: %d", path, r.status)
+		}
+	}
+	if r := i.call("POST", "/v1/decisions/"+whole.DecisionID+"/outcome", token, `{"status": "succeeded", "latency_ms": 1}`); r.status != http.StatusNotFound {
+		t.Errorf("an outcome was taken: %d %s", r.status, r.body)
+	}
+	for who, documents := range map[string]bool{"bob": false, "carol": true} {
+		if r := i.erase(token, who, documents); r.status != http.StatusCreated {
+			t.Errorf("%s: %d %s", who, r.status, r.body)
+		}
+	}
+	for range 2 {
+		for _, a := range []server.Answer{whole, content} {
+			for _, layer := range []string{verify.LayerEvidence, verify.LayerSignature, verify.LayerDocument, verify.LayerReceipt, verify.LayerArgmax} {
+				if v := i.left(token, a)[layer]; v.Status != verify.Pass {
+					t.Errorf("%+v", v)
+				}
+			}
+		}
+		if n, left := len(i.content(token, whole)), len(i.content(token, content)); n == 0 || left != 0 {
+			t.Errorf("%d disclosures, and %d of what was erased", n, left)
+		}
+		for what, a := range map[string]server.Answer{"after it was given up": document, "before": before} {
+			if v := i.left(token, a); v[verify.LayerReceipt].Status != verify.Pass || v[verify.LayerDocument].Status != verify.Skipped || !strings.Contains(v[verify.LayerDocument].Reason, "asked for") {
+				t.Errorf("erased %s: %+v", what, v)
+			}
+			if r := i.call("GET", a.Links.Document, token, ""); r.problem() != "erased" {
+				t.Errorf("erased %s: %d %s", what, r.status, r.body)
+			}
+		}
+		i.stop()
+		i = startAt(t, i.path, i)
 	}
 }

@@ -116,13 +116,12 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 		return err
 	}
 	var due []seal.Destroyed
-	before := map[string][]verify.ErasureRecord{} // by tenant
 	for _, t := range s.openTenants() {
-		if before[t.name], err = s.erasedBefore(ctx, t); err != nil {
+		if t.before, err = s.erasedBefore(ctx, t); err != nil {
 			return err
 		}
 		done := slices.Clone(destroyed)
-		for _, r := range before[t.name] {
+		for _, r := range t.before {
 			if r.Kind == verify.KindErased {
 				done = append(done, seal.Destroyed{Tenant: t.name, Subject: r.Subject, Documents: r.Documents})
 			}
@@ -139,7 +138,7 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 		return err
 	}
 	for _, t := range s.openTenants() {
-		if err := s.expireAgain(ctx, t, before[t.name]); err != nil {
+		if err := s.expireAgain(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -206,7 +205,7 @@ func (s *Server) eraseEntries(ctx context.Context, t *tenant, a act, list ...era
 // whyGone finds the entry by which the content of a decision, or its document, was erased; false where none says so.
 func (s *Server) whyGone(ctx context.Context, t *tenant, d store.Decision, retention string, document bool) (erasure, bool, error) {
 	now := t.keeping.Load()
-	subjects, err := s.ledger.Subjects(ctx, t.name, d.ID)
+	subjects, err := s.ledger.Subjects(ctx, t.logName(), d.ID)
 	if err != nil {
 		return erasure{}, false, err
 	}
@@ -251,5 +250,5 @@ func (s *Server) erasedDocument(ctx context.Context, t *tenant, d store.Decision
 	if !found {
 		return t.unexplained(d)
 	}
-	return newProblem(http.StatusGone, "erased", fmt.Sprintf("The document of this decision was erased, as entry %d of the log says. Its statement and its evidence without the document are there still.", e.index))
+	return newProblem(http.StatusGone, "erased", fmt.Sprintf("The document of this decision was erased, as entry %d of the log %s says. Its statement and its evidence without the document are there still.", e.index, e.Log))
 }

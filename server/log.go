@@ -92,11 +92,15 @@ func (s *Server) getReceipt(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := s.ledger.Decision(c.ctx(), c.tenant.name, id)
+	t, err := s.withLogOf(c.ctx(), c.tenant, id)
 	if err != nil {
 		return err
 	}
-	proof, err := s.ledger.Proof(c.ctx(), c.tenant.name, d.Index)
+	d, err := s.ledger.Decision(c.ctx(), t.logName(), id)
+	if err != nil {
+		return err
+	}
+	proof, err := s.ledger.Proof(c.ctx(), t.logName(), d.Index)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func (k *keeping) expiredUntil(class string, documents bool) (until time.Time) {
 }
 
 // expireAgain destroys keys that entries say have expired, and that are there still, or again: entries of the tenant's log, and those of before it.
-func (s *Server) expireAgain(ctx context.Context, t *tenant, before []verify.ErasureRecord) error {
+func (s *Server) expireAgain(ctx context.Context, t *tenant) error {
 	now := t.keeping.Load()
 	holding, everything := now.holding()
 	if everything {
@@ -182,10 +182,7 @@ func (s *Server) expireAgain(ctx context.Context, t *tenant, before []verify.Era
 	if err != nil {
 		return err
 	}
-	for _, e := range now.expired {
-		before = append(before, e.ErasureRecord)
-	}
-	for _, e := range before {
+	for _, e := range slices.Concat(now.expired, t.before) {
 		if e.Kind != verify.KindExpired {
 			continue
 		}

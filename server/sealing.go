@@ -72,7 +72,7 @@ func (s *Server) unsealed(ctx context.Context, tenant, id string, sealed []byte)
 
 // disclosures opens what was stored apart from the document of a decision; what was erased is missing.
 func (s *Server) disclosures(ctx context.Context, t *tenant, id string) ([]verify.Disclosure, error) {
-	sealed, err := s.ledger.Disclosures(ctx, t.name, id)
+	sealed, err := s.ledger.Disclosures(ctx, t.logName(), id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}

@@ -83,11 +83,15 @@ func (s *Server) getDecision(c *call) error {
 	if c.detail() == detailFull && !c.who.Has(auth.Auditor, auth.Operator) {
 		return newProblem(http.StatusForbidden, "forbidden", "The document needs one of the roles auditor, operator.")
 	}
-	past, err := s.past(c.ctx(), c.tenant, id)
+	t, err := s.withLogOf(c.ctx(), c.tenant, id)
 	if err != nil {
 		return err
 	}
-	words, err := s.readerOfPast(c.ctx(), c.tenant, past)
+	past, err := s.past(c.ctx(), t, id)
+	if err != nil {
+		return err
+	}
+	words, err := s.readerOfPast(c.ctx(), t, past)
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,11 @@ func (s *Server) getDocument(c *call) error {
 	if err != nil {
 		return err
 	}
-	past, err := s.past(c.ctx(), c.tenant, id)
+	t, err := s.withLogOf(c.ctx(), c.tenant, id)
+	if err != nil {
+		return err
+	}
+	past, err := s.past(c.ctx(), t, id)
 	if err != nil {
 		return err
 	}
@@ -116,7 +124,11 @@ func (s *Server) getStatement(c *call) error {
 	if err != nil {
 		return err
 	}
-	text, err := s.ledger.Statement(c.ctx(), c.tenant.name, id)
+	t, err := s.withLogOf(c.ctx(), c.tenant, id)
+	if err != nil {
+		return err
+	}
+	text, err := s.ledger.Statement(c.ctx(), t.logName(), id)
 	if err != nil {
 		return err
 	}
@@ -132,15 +144,15 @@ type past struct {
 }
 
 func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) {
-	row, err := s.ledger.Decision(ctx, t.name, id)
+	row, err := s.ledger.Decision(ctx, t.logName(), id)
 	if err != nil {
 		return nil, err
 	}
 	p := &past{row: row}
-	if p.statement, err = s.ledger.Statement(ctx, t.name, id); err != nil {
+	if p.statement, err = s.ledger.Statement(ctx, t.logName(), id); err != nil {
 		return nil, err
 	}
-	p.text, err = s.ledger.Document(ctx, t.name, id)
+	p.text, err = s.ledger.Document(ctx, t.logName(), id)
 	if errors.Is(err, store.ErrNotFound) {
 		return p, s.erasedDocument(ctx, t, row, p.statement)
 	}
@@ -183,7 +195,7 @@ func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, 
 		if digest == "" {
 			// Documents name no contract of a service that did not match: the log knows.
 			if state == nil {
-				events, err := s.ledger.Events(ctx, t.name, 0, p.document.Base)
+				events, err := s.ledger.Events(ctx, t.logName(), 0, p.document.Base)
 				if err != nil {
 					return nil, err
 				}
@@ -194,7 +206,7 @@ func (s *Server) readerOfPast(ctx context.Context, t *tenant, p *past) (reader, 
 		if row, ok := t.now.Load().snapshot.Service(id); ok && row.Digest == digest {
 			return row, nil
 		}
-		return s.stored(ctx, t.name, digest)
+		return s.stored(ctx, t.logName(), digest)
 	}
 	return reader{service: service, constraint: r.constraints}, nil
 }
@@ -221,7 +233,7 @@ func (s *Server) rulesAt(ctx context.Context, t *tenant, d *verify.Document) (*r
 
 // storedBundle reads a bundle that is, or was, in force for the tenant or pushed by its people. It is held to its digest, and not to its signature, whose key may have been withdrawn since.
 func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleReference) (*rego.Bundle, error) {
-	blob, err := s.ledger.Blob(ctx, t.name, b.Digest)
+	blob, err := s.ledger.Blob(ctx, t.logName(), b.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("bundle %s: %w", b.Digest, err)
 	}
@@ -237,7 +249,7 @@ func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleRef
 		return bundle, nil
 	}
 	// The digest leaves the signature out: the same files may have been signed by one key after the other.
-	signatures, err := s.ledger.Blob(ctx, t.name, signaturesName(b.Digest, b.Key))
+	signatures, err := s.ledger.Blob(ctx, t.logName(), signaturesName(b.Digest, b.Key))
 	if errors.Is(err, store.ErrNotFound) {
 		return bundle, nil // of a release that kept only the first
 	}
@@ -246,7 +258,7 @@ func (s *Server) storedBundle(ctx context.Context, t *tenant, b verify.BundleRef
 }
 
 func (s *Server) storedSettings(ctx context.Context, t *tenant, digest string) (map[string]any, error) {
-	blob, err := s.ledger.Blob(ctx, t.name, digest)
+	blob, err := s.ledger.Blob(ctx, t.logName(), digest)
 	if err != nil {
 		return nil, fmt.Errorf("settings %s: %w", digest, err)
 	}

@@ -20,7 +20,10 @@ import (
 type tenant struct {
 	name   string
 	origin string
+	as     string      // under which the store keeps the log; see logName
 	former []store.Log // that were given up before this one
+	// before is what those say was erased, in no order.
+	before []erasure
 	now    atomic.Pointer[inForce]
 	// keeping is what was erased, and what is held.
 	keeping atomic.Pointer[keeping]

@@ -223,7 +223,7 @@ func (l *witnessedLog) Prove(ctx context.Context, from, to int64) ([]tlog.Hash, 
 // bracketed puts into evidence of a decision what was cosigned around it: the text of the last checkpoint from before the decision, and of the first that holds it, where that is not the one under which the evidence is given, and where there are any. Their times say between when it was written.
 // It returns the one under which it is given, with the entries up to last: the first that was cosigned, or the latest of the log where none was so far.
 func (s *Server) bracketed(ctx context.Context, t *tenant, decision, last int64, ev *verify.Evidence) (at tlog.Checkpoint, err error) {
-	at, err = tlog.ParseCheckpoint(s.ledger.Checkpoint(t.name))
+	at, err = tlog.ParseCheckpoint(s.ledger.Checkpoint(t.logName()))
 	archive := s.config.Witnesses.Archive
 	if err != nil || archive == nil {
 		return at, err
@@ -251,7 +251,7 @@ func (s *Server) extended(ctx context.Context, t *tenant, c *tlog.Checkpoint, at
 	if c == nil || c.Size >= at.Size {
 		return nil, nil
 	}
-	hashes, err := s.ledger.Consistency(ctx, t.name, c.Size, at.Size)
+	hashes, err := s.ledger.Consistency(ctx, t.logName(), c.Size, at.Size)
 	return verify.Earlier{Hashes: hashes, Checkpoint: *c}.Encode(), err
 }
 

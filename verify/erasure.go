@@ -44,7 +44,7 @@ type HoldRecord struct {
 	Reason     string   `json:"reason"`
 }
 
-// Erased is the entry by which the content of the decision was erased, held to the trust file and to the statement's log; nil where the evidence holds none. That it is about this decision is its signer's word: which keys sealed a decision stands in no document.
+// Erased is the entry by which the content of the decision was erased, held to the trust file and to the statement's log, or one that follows it, since what is erased later of a log that was given up stands there; nil where the evidence holds none. That it is about this decision is its signer's word: which keys sealed a decision stands in no document.
 func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
 	if ev.Erasure == nil {
 		return nil, nil
@@ -55,7 +55,7 @@ func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
 		return nil, fmt.Errorf("the entry of the erasure does not hold: %w", err)
 	}
 	used, ok := trust.Used(key, r.Log)
-	if !ok || r.V != 1 || r.Log != s.Log || r.Tenant != s.Tenant || r.IAT < s.IAT {
+	if !ok || r.V != 1 || r.Log != s.Log && !trust.follows(r.Log, s.Log) || r.Tenant != s.Tenant || r.IAT < s.IAT {
 		return nil, errors.New("the entry of the erasure was signed for another log, or before the decision")
 	}
 	if used.NotAfter != nil && *used.NotAfter < r.Base {
@@ -97,7 +97,7 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 		}
 		if document = Judge(LayerDocument, err); err == nil {
 			reason = "the document was " + r.told()
-			if !w.readable() {
+			if !w.readable() || w.erasure == nil {
 				reason += "; so the operator says, and only the whole log shows whether it holds that entry"
 			}
 			document = Verdict{Layer: LayerDocument, Status: Skipped, Reason: reason}

@@ -274,6 +274,20 @@ func (t Trust) Current() (current Log, ok bool) {
 	return current, ok
 }
 
+// follows reports whether one log follows another, at whatever distance, as the trust file says.
+func (t Trust) follows(later, earlier string) bool {
+	for range t.Logs { // a file whose logs go round says nothing
+		log, ok := t.log(later)
+		if !ok || log.Follows == "" {
+			return false
+		}
+		if later = log.Follows; later == earlier {
+			return true
+		}
+	}
+	return false
+}
+
 // policy is that of the trust file, of nobody where it has none.
 func (t Trust) policy() (tlog.Policy, error) {
 	if t.Policy == "" {

@@ -33,7 +33,7 @@ type whole struct {
 	history                          *history         // the rows that scoring read
 	outcomes                         []int64          // of the decision
 	twins                            []int64          // other statements about a decision of its id
-	erasure                          []byte           // the entry of an erasure that the evidence shows, nil for none
+	erasure                          []byte           // the entry of an erasure that the evidence shows and that belongs into this log, nil for none
 	erasedAt                         int64            // where the log holds it, -1 for nowhere
 	follows                          *Former          // the log that was given up for this one, nil for none
 	disorder                         *Fault           // an entry whose time does not fit its place, nil for none
@@ -46,6 +46,9 @@ type whole struct {
 // readWhole reads the log, which must hold what the receipt's checkpoint says.
 func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, trust Trust, o Options) *whole {
 	none := Reference{Index: -1}
+	if claims(erasure, "log") != d.Log {
+		erasure = nil // it stands in a log that follows
+	}
 	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, history: newHistory(d), erasure: erasure, erasedAt: -1}
 	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
 		return w
