@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Destroyed is a subject whose keys were destroyed, by its opaque id, and whether the documents of its decisions were to go too.
@@ -19,21 +21,61 @@ var ErrNotOverwritten = errors.New("seal: what was destroyed is not overwritten"
 
 // Erase destroys the keys of a subject, once commit has made durable that this is to be done: what was in flight is stored by then, and what comes after is sealed with new keys, under a new id. Where nothing is kept of the subject, it does nothing, and known is false.
 //
-// When commit succeeds and Erase fails, the keys may still be there: [Subjects.Destroy] does it again. With ErrNotOverwritten they are gone, and only that is left to do, by a second call, say.
+// When commit succeeds and Erase fails, nothing is sealed with these keys any more, which may still be there: a second call, which commits the same id, the next [Subjects.Record] of the subject, [Subjects.Scrub] and, after a restart, [Subjects.Destroy] try it again. With ErrNotOverwritten they are gone, and only that is left to do.
 func (s *Subjects) Erase(ctx context.Context, tenant, subject string, documents bool, commit func(id string) error) (known bool, err error) {
-	lock := &s.locks[s.stripe(tenant, subject)]
-	lock.Lock()
-	id, known, err := s.Find(ctx, tenant, subject)
-	if known && err == nil {
-		if err = commit(id); err == nil {
-			err = s.destroy(context.WithoutCancel(ctx), Destroyed{tenant, id, documents})
-		}
-	}
-	lock.Unlock()
-	if err != nil {
+	if known, err = s.erase(ctx, person{tenant, subject}, documents, commit); err != nil {
 		return known, err
 	}
 	return known, s.Scrub(context.WithoutCancel(ctx))
+}
+
+func (s *Subjects) erase(ctx context.Context, p person, documents bool, commit func(id string) error) (known bool, err error) {
+	lock := &s.locks[s.stripe(p.tenant, p.subject)]
+	lock.Lock()
+	defer lock.Unlock()
+	d, known := s.failed(p)
+	if !known {
+		if d.Subject, known, err = s.Find(ctx, p.tenant, p.subject); err != nil || !known {
+			return known, err
+		}
+	}
+	if err := commit(d.Subject); err != nil {
+		return true, err
+	}
+	return true, s.carryOut(context.WithoutCancel(ctx), p, Destroyed{p.tenant, d.Subject, documents || d.Documents})
+}
+
+// carryOut destroys the keys of a subject whose lock the caller has, and remembers it where that fails.
+func (s *Subjects) carryOut(ctx context.Context, p person, d Destroyed) error {
+	err := s.destroy(ctx, d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.unfinished[p] = d
+		return err
+	}
+	delete(s.unfinished, p)
+	return nil
+}
+
+// failed is what of a subject is to be destroyed and could not be.
+func (s *Subjects) failed(p person) (Destroyed, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, found := s.unfinished[p]
+	return d, found
+}
+
+// finish destroys what could not be.
+func (s *Subjects) finish(ctx context.Context, p person) error {
+	lock := &s.locks[s.stripe(p.tenant, p.subject)]
+	lock.Lock()
+	defer lock.Unlock()
+	d, found := s.failed(p)
+	if !found {
+		return nil
+	}
+	return s.carryOut(ctx, p, d)
 }
 
 // Destroy destroys the keys of subjects by their opaque ids, where they are still there: a store that was restored from a backup has those that were destroyed since. Nothing may be sealed meanwhile.
@@ -187,8 +229,16 @@ func (s *Subjects) scrub(ctx context.Context) error {
 	return nil
 }
 
-// Scrub overwrites what was destroyed before and could not be overwritten then. Where there is nothing, it does nothing.
+// Scrub destroys what could not be destroyed before, and overwrites what could not be overwritten. Where there is nothing, it does nothing.
 func (s *Subjects) Scrub(ctx context.Context) error {
+	s.mu.RLock()
+	due := slices.Collect(maps.Keys(s.unfinished))
+	s.mu.RUnlock()
+	for _, p := range due {
+		if err := s.finish(ctx, p); err != nil {
+			return err
+		}
+	}
 	var mark int
 	if err := s.file.DB.QueryRowContext(ctx, "PRAGMA user_version").Scan(&mark); err != nil || mark == 0 {
 		return err

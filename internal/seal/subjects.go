@@ -47,7 +47,12 @@ type Subjects struct {
 
 	mu     sync.RWMutex
 	cached map[place]key
+	// unfinished are those whose keys are to be destroyed, as somebody was promised, and could not be: nothing is sealed with these any more.
+	unfinished map[person]Destroyed
 }
+
+// person is a subject by name.
+type person struct{ tenant, subject string }
 
 // place is what a key is for.
 type place struct {
@@ -67,7 +72,7 @@ func MonthEnd(month int64) time.Time {
 //
 // Errors: those of [sqlite.OpenFile].
 func Open(ctx context.Context, path string, random io.Reader) (*Subjects, error) {
-	s := &Subjects{random: random, seed: maphash.MakeSeed(), queue: make(chan *wanted, 256), stopped: make(chan struct{}), cached: map[place]key{}}
+	s := &Subjects{random: random, seed: maphash.MakeSeed(), queue: make(chan *wanted, 256), stopped: make(chan struct{}), cached: map[place]key{}, unfinished: map[person]Destroyed{}}
 	files, err := fs.Sub(migrations, "migrations")
 	if err == nil {
 		s.file, err = sqlite.OpenFile(ctx, path, sqlite.Schema{ApplicationID: applicationID, Migrations: files, Pragmas: []string{"foreign_keys(ON)", "secure_delete(ON)", "temp_store(MEMORY)"}})
@@ -131,12 +136,15 @@ type Of struct {
 	Subjects                []string
 }
 
-// Record gives the record of a decision. Keys that its subjects lack for this class and month are made, and are durable when it returns; none of them is destroyed before [Record.Done].
+// Record gives the record of a decision. Keys that its subjects lack for this class and month are made, and are durable when it returns; none of them is destroyed before [Record.Done]. Where the keys of one of them are to be destroyed and could not be, that is done first, and there is no record until it is.
 func (s *Subjects) Record(ctx context.Context, of Of) (_ *Record, err error) {
 	subjects := slices.Clone(of.Subjects)
 	slices.Sort(subjects)
 	subjects = slices.Compact(subjects)
-	unlock := s.lock(of.Tenant, subjects)
+	unlock, err := s.lock(ctx, of.Tenant, subjects)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			unlock()
@@ -158,8 +166,39 @@ func (s *Subjects) Record(ctx context.Context, of Of) (_ *Record, err error) {
 	return r, nil
 }
 
-// lock keeps the subjects' keys from being destroyed.
-func (s *Subjects) lock(tenant string, subjects []string) (unlock func()) {
+// lock keeps the subjects' keys from being destroyed, once none is left that had to be.
+func (s *Subjects) lock(ctx context.Context, tenant string, subjects []string) (unlock func(), err error) {
+	for {
+		unlock := s.hold(tenant, subjects)
+		due := s.notFinished(tenant, subjects)
+		if len(due) == 0 {
+			return unlock, nil
+		}
+		unlock()
+		for _, p := range due {
+			if err := s.finish(ctx, p); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// notFinished are those of the subjects whose keys are to be destroyed and could not be.
+func (s *Subjects) notFinished(tenant string, subjects []string) (due []person) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.unfinished) == 0 {
+		return nil
+	}
+	for _, subject := range subjects {
+		if p := (person{tenant, subject}); s.unfinished[p] != (Destroyed{}) {
+			due = append(due, p)
+		}
+	}
+	return due
+}
+
+func (s *Subjects) hold(tenant string, subjects []string) (unlock func()) {
 	taken := make([]int, len(subjects))
 	for i, subject := range subjects {
 		taken[i] = s.stripe(tenant, subject)
@@ -241,8 +280,11 @@ func (s *Subjects) Unseal(ctx context.Context, tenant, decision, name string, se
 	return r.unseal(name, sealed)
 }
 
-// Find gives the opaque id of a subject; false where nothing is kept of it.
+// Find gives the opaque id of a subject; false where nothing is kept of it, or nothing is to be.
 func (s *Subjects) Find(ctx context.Context, tenant, subject string) (id string, known bool, err error) {
+	if len(s.notFinished(tenant, []string{subject})) > 0 {
+		return "", false, nil
+	}
 	var raw []byte
 	err = s.file.DB.QueryRowContext(ctx, "SELECT id FROM subjects WHERE tenant = ? AND name = ?", tenant, s.name(tenant, subject)).Scan(&raw)
 	if errors.Is(err, sql.ErrNoRows) {
