@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
@@ -11,14 +12,17 @@ import (
 // entriesAtOnce is how many entries a start reads at once.
 const entriesAtOnce = 4096
 
-// holdTypes holds the type under which each entry of the tenant's log is listed to the one that the leaf itself states: an entry listed as something else, a hold say, would not be read where it counts. It reads the whole log.
+// holdTypes holds the type under which each entry of the tenant's log is listed to the one that the leaf itself states: an entry listed as something else, a hold say, would not be read where it counts. And it holds the rows of attempts to their entries. It reads the whole log.
 func (s *Server) holdTypes(ctx context.Context, t *tenant) error {
+	outcomes := &outcomeRows{s: s, t: t}
 	return s.eachEntry(ctx, t.name, func(e *store.Entry, typ string, err error) error {
-		if err != nil {
+		switch {
+		case err != nil:
 			return t.misplaced(e.Index, "no signed entry", err)
-		}
-		if e.Type != typ {
+		case e.Type != typ:
 			return t.misplaced(e.Index, "an entry listed as "+e.Type+", which was signed as "+typ, nil)
+		case slices.Contains(outcomeTypes, typ):
+			return outcomes.hold(ctx, e)
 		}
 		return nil
 	})

@@ -68,7 +68,7 @@ func (h *history) take(index int64, leaf []byte, d *Document, trust Trust) error
 	case said.Intent == "":
 		h.untold = fmt.Errorf("the outcome at index %d was reported before outcomes stated their intent type", index)
 	}
-	latest := append(h.counts[said.Service], measured{r.outcome.met(), r.outcome.LatencyMS})
+	latest := append(h.counts[said.Service], measured{r.outcome.Met(), r.outcome.LatencyMS})
 	h.counts[said.Service] = latest[max(0, len(latest)-historyLatest):]
 	if index >= d.Base {
 		h.settle(said.Service)

@@ -79,8 +79,8 @@ func (ev *Evidence) outcomes() (list []string) {
 // statuses are those of an outcome, in words.
 var statuses = map[string]string{"succeeded": "it succeeded", "failed": "it failed", "timed_out": "it did not answer in time", "cancelled": "it was cancelled"}
 
-// met says whether the history counts it as ok: it succeeded, and met every guarantee that was required.
-func (r *OutcomeRecord) met() bool { return r.Status == "succeeded" && len(r.Unmet) == 0 }
+// Met says whether the history counts it as ok: it succeeded, and met every guarantee that was required.
+func (r *OutcomeRecord) Met() bool { return r.Status == "succeeded" && len(r.Unmet) == 0 }
 
 // told says an outcome in words: "it succeeded after 20ms, for 0.001 USD, as the caller reported (self-reported, index 45)".
 func (r *OutcomeRecord) told(index int64) string {

@@ -98,6 +98,8 @@ type Reader interface {
 
 	// Attempts lists the attempts of one decision, in log order.
 	Attempts(ctx context.Context, tenant, decision string) ([]Attempt, error)
+	// AttemptsFrom returns the attempts with from <= index, in log order: at most limit of them.
+	AttemptsFrom(ctx context.Context, tenant string, from int64, limit int) ([]Attempt, error)
 	// Windows lists what has attempts, of all tenants, in order.
 	Windows(ctx context.Context) ([]Window, error)
 	// Recent returns, in log order, every attempt of the window that is among the latest n of those not older than some moment, whatever the moment. It may return others too. Where time and log order agree, that is the latest n.

@@ -148,6 +148,11 @@ func (s *Store) Attempts(ctx context.Context, tenant, decision string) ([]store.
 	return list(ctx, s.reads, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE tenant = ? AND decision = ? ORDER BY idx", tenant, key)
 }
 
+// AttemptsFrom implements [store.Reader].
+func (s *Store) AttemptsFrom(ctx context.Context, tenant string, from int64, limit int) ([]store.Attempt, error) {
+	return list(ctx, s.reads, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE tenant = ? AND idx >= ? ORDER BY idx LIMIT ?", tenant, from, max(0, limit))
+}
+
 // Windows implements [store.Reader].
 func (s *Store) Windows(ctx context.Context) ([]store.Window, error) {
 	scan := func(row *sql.Rows, v *store.Window) error { return row.Scan(&v.Tenant, &v.Intent, &v.Service) }

@@ -172,6 +172,8 @@ func contents(s store.Reader, tenant string) map[string]any {
 	put("grants", grants, err)
 	attempts, err := s.Attempts(ctx, tenant, id)
 	put("attempts", attempts, err)
+	attempts, err = s.AttemptsFrom(ctx, tenant, 0, 10)
+	put("attempts from the first on", attempts, err)
 	attempts, err = s.Recent(ctx, store.Window{Tenant: tenant, Intent: "chat", Service: "s"}, 10)
 	put("recent", attempts, err)
 	answer, err := s.Answer(ctx, tenant, "k", "POST /x")
@@ -191,7 +193,7 @@ func want(tenant string) map[string]any {
 		"log": store.Log{Tenant: tenant, Origin: "origin of " + tenant, Size: 5}, "entries": b.Entries, "tile": b.Tiles[0], "full tile": b.Tiles[1], "checkpoint": b.Checkpoints[0],
 		"decision": b.Decisions[0].Decision, "document": "document of " + tenant, "statement": "leaf 0 of " + tenant, "disclosures": "disclosures of " + tenant,
 		"search": decisions, "search by constraint": decisions, "search by subject": decisions, "subjects": b.Decisions[0].Subjects, "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
-		"attempts": b.Attempts, "recent": b.Attempts, "answer": b.Answers[0], "API keys": b.APIKeys, "signing keys": b.SigningKeys,
+		"attempts": b.Attempts, "attempts from the first on": b.Attempts, "recent": b.Attempts, "answer": b.Answers[0], "API keys": b.APIKeys, "signing keys": b.SigningKeys,
 	}
 }
 
