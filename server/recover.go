@@ -35,7 +35,7 @@ type FormerLogKey struct {
 var ErrFormerKey = errors.New("server: another key than this server's signed the checkpoints of the log. If that was not meant, put the key of before back; otherwise give its public half, as the first entry of the new log names it")
 
 // Recover begins a tenant's log anew, under another origin, since the one that the store has can't be appended to: it is an older copy, another one than was published, or damaged, or its checkpoints were signed by another key (spec/proof.md, "The log"). The first entry commits to what is known of the lost log, and says why.
-// What is in force according to the store's log is put in force again, by entries of the new one. The log that was given up stays in the store, and is served under its origin; decisions in it are found there alone. No server may be open over the store.
+// What is in force according to the store's log is put in force again, by entries of the new one. The log that was given up stays in the store, and is served under its origin; decisions in it are read by id, and stand in no list any more. No server may be open over the store.
 func Recover(ctx context.Context, config Config, former FormerLogKey, tenantName, actor, reason string) (Recovery, error) {
 	config, err := config.filled()
 	if err != nil {
