@@ -1,6 +1,9 @@
 package canonical_test
 
 import (
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gowebpki/jcs"
@@ -73,4 +76,34 @@ func TestEncodeRefuses(t *testing.T) {
 			t.Errorf("%v was encoded as %s", bad, text)
 		}
 	}
+}
+
+// Texts are written one after the other, and by many at once, into the same memory: none is changed by the next.
+func TestEncodedTextsStay(t *testing.T) {
+	want := make([]string, 8)
+	for n := range want {
+		want[n] = `["` + strings.Repeat(strconv.Itoa(n), 1000) + `"]`
+	}
+	var workers sync.WaitGroup
+	for n := range want {
+		workers.Go(func() {
+			var texts [][]byte
+			for range 100 {
+				text, err := canonical.Encode([]string{strings.Repeat(strconv.Itoa(n), 1000)})
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := canonical.Encode([]any{strings.Repeat("x", 3000), 1.5}); err == nil {
+					t.Error("a text that breaks off was encoded")
+				}
+				texts = append(texts, text)
+			}
+			for _, text := range texts {
+				if string(text) != want[n] {
+					t.Errorf("%.20s became %.20s", want[n], text)
+				}
+			}
+		})
+	}
+	workers.Wait()
 }

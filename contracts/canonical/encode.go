@@ -24,16 +24,41 @@ const MaxInteger = 1<<53 - 1
 type Marshaler interface{ MarshalCanonical() any }
 
 // Encode returns the canonical bytes of v: structs by their `json` tags (with omitempty), maps with text keys, slices, texts, booleans, integers, nil. A nil slice is [] and a nil map {}.
-func Encode(v any) ([]byte, error) { return appendValue(nil, reflect.ValueOf(v)) }
+func Encode(v any) (text []byte, err error) {
+	err = encoded(v, func(t []byte) { text = slices.Clone(t) })
+	return text, err
+}
 
 // Digest is the hex SHA-256 of v's canonical bytes.
-func Digest(v any) (string, error) {
-	text, err := Encode(v)
+func Digest(v any) (digest string, err error) {
+	err = encoded(v, func(t []byte) {
+		sum := sha256.Sum256(t)
+		digest = hex.EncodeToString(sum[:])
+	})
+	return digest, err
+}
+
+// drafts are what texts are written into before their length is known: a long one would be copied many times while it grows.
+var drafts = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxDraft bounds what is kept between two texts.
+const maxDraft = 1 << 20
+
+// encoded shows the canonical bytes of v to use, which must not keep them.
+func encoded(v any, use func(text []byte)) error {
+	draft := drafts.Get().(*[]byte)
+	defer drafts.Put(draft)
+	text, err := appendValue((*draft)[:0], reflect.ValueOf(v))
 	if err != nil {
-		return "", err
+		clear((*draft)[:cap(*draft)])
+		return err
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	use(text)
+	clear(text) // it may be content
+	if cap(text) <= maxDraft {
+		*draft = text
+	}
+	return nil
 }
 
 var marshaler = reflect.TypeFor[Marshaler]()
@@ -184,17 +209,23 @@ func appendText(dst []byte, s string) ([]byte, error) {
 	}
 	const hexDigits = "0123456789abcdef"
 	dst = append(dst, '"')
+	first := 0 // of what is copied as it stands
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[first:i]...)
+		first = i + 1
+		switch {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
-		case c >= 0x20:
-			dst = append(dst, c)
 		case strings.IndexByte("\b\t\n\f\r", c) >= 0:
 			dst = append(dst, '\\', "btn?fr"[c-'\b'])
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
+	dst = append(dst, s[first:]...)
 	return append(dst, '"'), nil
 }
