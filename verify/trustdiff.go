@@ -48,7 +48,7 @@ func (t Trust) Changes(next Trust) (list []Change) {
 		add(t.Policy != "", "other cosignatures are asked for")
 	}
 	t.logChanges(next, add)
-	keyChanges(t.Keys.In(t.origins()...), next, add)
+	keyChanges(t.believed().In(t.origins()...), next, add)
 	for _, key := range t.Approvers {
 		if _, kept := next.Approvers.Find(key.ID()); !kept {
 			add(true, "the approver's key %s is gone", key.ID())

@@ -128,6 +128,9 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	switch {
 	case typ == TypRecovery:
 		w.follows, err = trust.Former(d.Log, index, leaf)
+		if errors.Is(err, ErrRevoked) {
+			return nil // nobody's word on a log before
+		}
 		return err
 	case below && (typ == TypContract || typ == TypGrant || typ == TypAttestation):
 		if typ != TypAttestation {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/replay"
 )
 
 // TestStaleBase: an operator decides under what was in force earlier, and says of the log that it was as short then. With the log at hand that is seen by what was put in force well before the decision was made.
@@ -87,9 +88,13 @@ func TestLeftOut(t *testing.T) {
 // pinned is a world whose trust file pins the offline root, and holds the issuer's key from the log's beginning.
 func pinned(t testing.TB) *world {
 	w := newWorld(t)
+	w.pin()
+	return w
+}
+
+func (w *world) pin() {
 	w.trust.Root = private(rootSeed).Public().(ed25519.PublicKey)
 	w.trust.Keys[0].Intervals = map[string]verify.Interval{logOrigin: {}}
-	return w
 }
 
 // handOver has the key in use let another in, or the root.
@@ -191,8 +196,8 @@ func TestRestsOnARevokedKey(t *testing.T) {
 		w.now = decided
 		leaves, hashes := len(w.leaves), len(w.hashes)
 		ev := w.publish(w.honest())
-		if reason == "" {
-			w.want(name, ev, verify.ExitVerified, verify.LayerCurrency, verify.Pass, "")
+		if reason == "" { // and only what scoring read of before is left, which nobody reports again
+			w.want(name, ev, verify.ExitUntold, verify.LayerCurrency, verify.Inconclusive, "the history of the candidates can't be told: the outcome at index")
 		} else {
 			w.want(name, ev, verify.ExitFailed, verify.LayerCurrency, verify.Fail, reason)
 		}
@@ -212,4 +217,33 @@ func TestRestsOnARevokedKey(t *testing.T) {
 		w.attested = nil
 		w.attest("winner", contracts.Audited)
 	})
+}
+
+// TestRecoveredByARevokedKey: the word on the log before is nobody's then, and what stands on other entries by now is good.
+func TestRecoveredByARevokedKey(t *testing.T) {
+	w := newWorldAfter(t, func(w *world) {
+		w.sign(verify.TypRecovery, verify.RecoveryRecord{RecordHead: w.head(), Lost: "lost", Kept: 3, Actor: "thief", Reason: "x"})
+	})
+	w.pin()
+	w.handOver(true)
+	w.revoke(issuerSeed, 0)
+	w.now = decided.Add(-time.Hour)
+	again := w.arguments.Contracts
+	w.arguments.Contracts, w.attested = nil, nil
+	for _, c := range again {
+		w.register(c)
+	}
+	w.attest("winner", contracts.Audited)
+	w.settings([]any{"eu"})
+	w.activate(w.arguments.Bundles[0], w.header.Bundles[0].Digest)
+	w.now = decided
+	ev := w.publish(w.honest())
+	w.want("put in force again", ev, verify.ExitUntold, verify.LayerCurrency, verify.Inconclusive, "the history of the candidates can't be told: the outcome at index")
+	told := false
+	o := w.options
+	o.Log, o.Follows = w.source(), func(verify.Former) { told = true }
+	replay.CheckFile(t.Context(), written(t, ev), w.trust, o)
+	if told {
+		t.Error("the log before was told of by a key that is not to be believed")
+	}
 }

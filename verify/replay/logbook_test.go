@@ -309,6 +309,12 @@ func publicPEM(t testing.TB, seed byte) string {
 // newWorld puts settings, a bundle, contracts and an attestation in force, and then others in their place.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldAfter(t, func(*world) {})
+}
+
+// newWorldAfter is the same, in a log that has entries before.
+func newWorldAfter(t testing.TB, entries func(w *world)) *world {
+	t.Helper()
 	w := &world{lead: 30 * time.Second, logbook: &logbook{t: t, now: decided.AddDate(0, -1, 0), cosign: true}, registry: map[string]string{}, attested: []verify.AttestationRecord{}}
 	w.trust = verify.Trust{
 		Issuer: "caio.example.com", Logs: []verify.Log{{Origin: logOrigin, Key: vkey(t, logOrigin, tlog.Ed25519, logSeed).String()}}, Keys: verify.Keys{{Public: signerOf(t, issuerSeed).Public()}},
@@ -326,6 +332,7 @@ func newWorld(t testing.TB) *world {
 		Attestations: map[string]contracts.Attestation{}, History: map[string]contracts.History{"winner": {N: 30, OK: 30, P95: 50}}, Time: decided,
 	}
 	w.header = verify.Header{DecisionID: verify.NewDecisionID(decided, [10]byte{}), Issuer: "caio.example.com", Log: logOrigin, Engine: build, Time: decided}
+	entries(w)
 	w.firstKey()
 	w.settings([]any{"eu", "us"})
 	w.activate(bundleOf(t, strings.Replace(policy, "keeps data in", "has data in", 1)), "")
