@@ -64,7 +64,7 @@ func (h *history) take(index int64, leaf []byte, d *Document, trust Trust) error
 	}
 	switch {
 	case unbelieved != nil:
-		h.untold = fmt.Errorf("the outcome at index %d is not to be believed: %w", index, unbelieved)
+		h.untold = fmt.Errorf("the outcome at index %d is %w", index, unbelieved)
 	case said.Intent == "":
 		h.untold = fmt.Errorf("the outcome at index %d was reported before outcomes stated their intent type", index)
 	}

@@ -112,7 +112,8 @@ type record struct {
 	settings   SettingsRecord
 	activation ActivationRecord
 	outcome    OutcomeRecord
-	pending    bool // a contract that awaits its approval
+	pending    bool  // a contract that awaits its approval
+	unbelieved error // why nothing that its key signed at its place is to be believed; nil if it is
 	used       bool
 }
 

@@ -22,12 +22,16 @@ func judgeOutcome(ev *Evidence, d *Document, at *proved, records map[int64]*reco
 	}
 	var f findings
 	var told []string
+	var unbelieved error
 	for _, index := range slices.Sorted(maps.Keys(records)) {
 		r := records[index]
 		if r.typ != TypOutcome {
 			continue
 		}
 		told = append(told, r.outcome.told(index))
+		if r.unbelieved != nil && unbelieved == nil {
+			unbelieved = fmt.Errorf("the outcome at index %d is %w", index, r.unbelieved)
+		}
 		at := pointer("entries", strconv.FormatInt(index, 10))
 		equal(&f, at+"/decision", "the outcome is that of another decision", d.DecisionID, r.outcome.Decision)
 		equal(&f, at+"/doc", "the outcome is bound to another document", Digest(ev.Document), r.outcome.Document)
@@ -54,6 +58,8 @@ func judgeOutcome(ev *Evidence, d *Document, at *proved, records map[int64]*reco
 	switch {
 	case f.first != nil:
 		return Judge(LayerOutcome, f.err())
+	case unbelieved != nil:
+		return Verdict{Layer: LayerOutcome, Status: Inconclusive, Reason: unbelieved.Error()}
 	case later != nil:
 		return Verdict{Layer: LayerOutcome, Status: Inconclusive, Reason: fmt.Sprintf("the log holds an outcome of the decision at index %s, later than this evidence, which was made when the log had %d entries: export it again", strings.Join(later, ", "), at.proof.Checkpoint.Size)}
 	case told != nil:

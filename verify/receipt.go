@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -96,6 +97,9 @@ func (ev *Evidence) records(d *Document, at *proved, trust Trust) (map[int64]*re
 			return nil, refuse(err)
 		}
 		r, err := readRecord(e, trust)
+		if errors.Is(err, ErrRevoked) && r.typ == TypOutcome { // the decision does not rest on it
+			r.unbelieved, err = err, nil
+		}
 		if err == nil {
 			err = r.belongs(d)
 		}

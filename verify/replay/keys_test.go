@@ -134,7 +134,7 @@ func TestRevokedInTheLog(t *testing.T) {
 	}{
 		"from the decision on":     {0, verify.ExitFailed, verify.LayerSignature, verify.Fail, "the root has revoked the key"},
 		"from long before":         {-5, verify.ExitFailed, verify.LayerSignature, verify.Fail, "stolen"},
-		"from its outcome on":      {1, verify.ExitFailed, verify.LayerCurrency, verify.Fail, "not to be believed"},
+		"from its outcome on":      {1, verify.ExitUntold, verify.LayerOutcome, verify.Inconclusive, "not to be believed"},
 		"from behind the evidence": {2, verify.ExitVerified, verify.LayerSignature, verify.Pass, ""},
 	} {
 		w := pinned(t)
