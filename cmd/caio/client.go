@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,15 +48,15 @@ func (o *options) open(ctx context.Context, method, path, contentType, accept st
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
-	if o.token != "" {
-		request.Header.Set("Authorization", "Bearer "+o.token)
-	}
 	if o.tenant != "" && !request.URL.Query().Has("tenant") {
 		request.Header.Set("Caio-Tenant", o.tenant) // the server refuses a token of another
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
+	response, err := o.send(request)
+	if errors.Is(err, errUnreached) {
 		return nil, unable("%w; is the server running? (caio serve)", err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if response.StatusCode < 300 {
 		return response, nil
@@ -66,6 +67,45 @@ func (o *options) open(ctx context.Context, method, path, contentType, accept st
 		return nil, err
 	}
 	return nil, o.refused(request, response.StatusCode, text)
+}
+
+// errUnreached is that there was no answer.
+var errUnreached = errors.New("no answer")
+
+// send sends a request. The bearer token goes to the server of --server and to no other, and no redirect is followed: it could lead the token, or what was asked for, to anybody. The error wraps [errUnreached] where nobody answers.
+func (o *options) send(request *http.Request) (*http.Response, error) {
+	if o.token != "" && o.asks(request.URL) {
+		request.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, &exitError{exitEnvironment, unreached{err}}
+	}
+	if response.StatusCode >= 300 && response.StatusCode < 400 {
+		defer response.Body.Close()
+		return nil, unable("%s redirects to %s, where nothing is sent: name that address yourself, if it is the right one", request.URL, or(response.Header.Get("Location"), "nowhere"))
+	}
+	return response, nil
+}
+
+// unreached is an [errUnreached] with the words of what was tried.
+type unreached struct{ error }
+
+func (u unreached) Is(target error) bool { return target == errUnreached }
+func (u unreached) Unwrap() error        { return u.error }
+
+// asks reports whether an address is of the server that --server names: the same scheme, host and port.
+func (o *options) asks(u *url.URL) bool {
+	server, err := url.Parse(o.server)
+	place := func(u *url.URL) string {
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+		}
+		return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
+	}
+	return err == nil && place(server) == place(u)
 }
 
 // of is a path with the tenant that --tenant names, for calls by which the installation's people ask or speak about others.
@@ -90,6 +130,8 @@ func (o *options) refused(request *http.Request, status int, text []byte) error 
 	switch {
 	case status == http.StatusUnauthorized && o.token == "":
 		return unable("%s\n  there is no token: give one with --token, or in CAIO_TOKEN (caio token issue)", told)
+	case status == http.StatusUnauthorized && request.Header.Get("Authorization") == "":
+		return unable("%s\n  the token is for %s, and goes to no other: give --server too, if it is for this one", told, o.server)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status >= http.StatusInternalServerError:
 		return unable("%s", told)
 	}

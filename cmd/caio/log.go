@@ -2,15 +2,10 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -57,44 +52,6 @@ words of an offline root, and the trust file pins none.`,
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
 	cmd.Flags().StringSliceVar(&earlier, "earlier", nil, "`FILES` with checkpoints that were kept from before")
-	markRequired(cmd, "trust")
-	return cmd
-}
-
-func newLogExport(o *options) *cobra.Command {
-	var trustFile string
-	cmd := &cobra.Command{
-		Use:   "export DIR [URL]",
-		Short: "Copy a whole log into a folder, and check it on the way",
-		Long: `Copy a whole log into a folder, in the layout of c2sp.org/tlog-tiles, and check it on the way as caio log verify does.
-
-A folder that holds an earlier copy is brought up to date: the log must still hold all that the copy says.`,
-		Example: "  caio log export log --trust trust.json",
-		Args:    cobra.RangeArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			trust, err := readTrust(trustFile)
-			if err != nil {
-				return err
-			}
-			source, err := o.logSource(slices.Concat(args[1:], []string{""})[0], trust)
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
-			var earlier []string
-			if _, err := os.Stat(filepath.Join(args[0], tlog.CheckpointPath)); err == nil {
-				earlier = []string{filepath.Join(args[0], tlog.CheckpointPath)}
-			}
-			copying := &copySource{source: source, folder: args[0]}
-			if err := o.checkLog(cmd, copying, trust, earlier, false); err != nil {
-				return err
-			}
-			return copying.finish()
-		},
-	}
-	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
 	markRequired(cmd, "trust")
 	return cmd
 }
@@ -291,113 +248,4 @@ func logKeys(trust verify.Trust) ([]tlog.Key, tlog.Policy, error) {
 		keys = append(keys, witness.Key)
 	}
 	return keys, policy, nil
-}
-
-// originAt is whose checkpoint there is. Its signature is checked later.
-func originAt(ctx context.Context, source tlog.Source) (string, error) {
-	text, err := source.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: there is no checkpoint: %w", tlog.ErrLog, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	c, err := tlog.ParseCheckpoint(text)
-	return c.Origin, err
-}
-
-// logSource is a log at an address or in a folder; "" is the log of the trust file on the server, the one in use where others were given up before it.
-func (o *options) logSource(where string, trust verify.Trust) (tlog.Source, error) {
-	switch {
-	case strings.HasPrefix(where, "http://"), strings.HasPrefix(where, "https://"):
-		return o.httpSource(where, trust)
-	case where != "":
-		if info, err := os.Stat(where); err != nil || !info.IsDir() {
-			return nil, unable("%s is neither a folder with a log nor an address like https://HOST/log/ORIGIN", where)
-		}
-		return tlog.Folder(os.DirFS(where)), nil
-	}
-	if current, ok := trust.Current(); ok {
-		return o.httpSource(strings.TrimSuffix(o.server, "/")+"/log/"+current.Origin, trust)
-	}
-	return nil, misused("the trust file has %d logs: say which, as %s/log/ORIGIN", len(trust.Logs), strings.TrimSuffix(o.server, "/"))
-}
-
-// httpSource is a log where it is served.
-type httpSource struct {
-	options  *options
-	base     string
-	cosigned bool // the checkpoint is to be one that witnesses cosigned, of which the latest may be newer
-}
-
-func (o *options) httpSource(where string, trust verify.Trust) (tlog.Source, error) {
-	_, policy, err := logKeys(trust)
-	return &httpSource{o, strings.TrimSuffix(where, "/"), policy.Quorum != tlog.None}, err
-}
-
-// Read implements [tlog.Source].
-func (s *httpSource) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	if path == tlog.CheckpointPath && s.cosigned {
-		text, err := s.get(ctx, "cosigned", limit)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return text, err
-		}
-	}
-	return s.get(ctx, path, limit)
-}
-
-func (s *httpSource) get(ctx context.Context, path string, limit int64) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/"+path, nil)
-	if err != nil {
-		return nil, misused("%w", err)
-	}
-	if s.options.token != "" {
-		request.Header.Set("Authorization", "Bearer "+s.options.token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, unable("%w", err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, limit))
-	switch {
-	case err != nil:
-		return nil, unable("%w", err)
-	case response.StatusCode == http.StatusNotFound:
-		return nil, fmt.Errorf("%s: %w", request.URL, fs.ErrNotExist)
-	case response.StatusCode != http.StatusOK:
-		return nil, s.options.refused(request, response.StatusCode, text)
-	}
-	return text, nil
-}
-
-// copySource writes what is read of a log into a folder; the checkpoint last, when everything that it speaks of is there.
-type copySource struct {
-	source     tlog.Source
-	folder     string
-	checkpoint []byte
-}
-
-// Read implements [tlog.Source].
-func (s *copySource) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	if path == tlog.CheckpointPath && s.checkpoint != nil {
-		return s.checkpoint, nil // one of them, however often it is asked for
-	}
-	data, err := s.source.Read(ctx, path, limit)
-	if err != nil {
-		return nil, err
-	}
-	if path == tlog.CheckpointPath {
-		s.checkpoint = data
-		return data, nil
-	}
-	name := filepath.Join(s.folder, filepath.FromSlash(path))
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return nil, err
-	}
-	return data, os.WriteFile(name, data, 0o644)
-}
-
-func (s *copySource) finish() error {
-	return os.WriteFile(filepath.Join(s.folder, tlog.CheckpointPath), s.checkpoint, 0o644)
 }

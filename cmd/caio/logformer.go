@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -75,13 +77,13 @@ func (o *options) checkOneFormer(cmd *cobra.Command, trust verify.Trust, f *veri
 		kept = append(kept, f.Checkpoint)
 	}
 	earlier, _ := split(kept, func(c tlog.Checkpoint) bool { return c.Size <= f.Kept && f.Why != verify.LostForked })
-	checked, _, err := o.derive(cmd, &httpSource{options: o, base: strings.TrimSuffix(o.server, "/") + "/log/" + f.Log}, trust, earlier)
+	checked, _, err := o.derive(cmd, &httpSource{options: o, base: strings.TrimSuffix(o.server, "/") + "/log/" + f.Log, patience: newPatience()}, trust, earlier)
 	switch {
-	case err != nil && !isNo(err):
-		return found, err
-	case err != nil:
+	case isNo(err), errors.Is(err, fs.ErrNotExist):
 		found.Fault = err.Error()
 		return found, nil
+	case err != nil:
+		return found, err
 	case checked.Origin != f.Log:
 		found.Fault = "in its place another log is served, " + checked.Origin
 		return found, nil
