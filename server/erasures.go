@@ -96,7 +96,7 @@ func (s *Server) eraseSubject(ctx context.Context, t *tenant, a act, subject str
 	})
 	switch {
 	case err != nil && answer != nil, errors.Is(err, seal.ErrNotOverwritten):
-		return nil, newProblem(http.StatusServiceUnavailable, "not-erased", "The erasure stands in the log, and was not carried out to its end, as where another process reads the store of subjects. Ask again; the server tries it, too, within the hour, and at its next start.").because(err)
+		return nil, newProblem(http.StatusServiceUnavailable, "not-erased", "The erasure stands in the log, and was not carried out to its end, as where the disk is full, or another process reads the store of subjects. Ask again; the server tries it, too, within the hour, and at its next start. Until the key is gone, it decides nothing about the subject.").because(err)
 	case err != nil:
 		return nil, err
 	case !known:
@@ -105,8 +105,11 @@ func (s *Server) eraseSubject(ctx context.Context, t *tenant, a act, subject str
 	return answer, nil
 }
 
-// stateErasure is the entry of an erasure, unless a hold forbids it, or it stands there already.
+// stateErasure is the entry of an erasure, unless a hold forbids it. Where it stands there already, it was not carried out to its end, and no hold forbids that any more.
 func (s *Server) stateErasure(ctx context.Context, t *tenant, a act, id string, documents bool) (*Erased, error) {
+	if e, stated := t.keeping.Load().stated(id, documents); stated {
+		return &Erased{Erasure: e.shown()}, nil
+	}
 	if err := s.unheld(ctx, t, id); err != nil {
 		return nil, err
 	}
@@ -115,15 +118,12 @@ func (s *Server) stateErasure(ctx context.Context, t *tenant, a act, id string, 
 	if err != nil {
 		return nil, err
 	}
-	e, stated := t.keeping.Load().erased[id]
-	if !stated || documents && !e.Documents {
-		made, err := s.eraseEntries(ctx, t, a, erasing{verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: documents}, of})
-		if err != nil {
-			return nil, err
-		}
-		e = made[0]
+	a.at = s.now() // decisions in flight were waited for, and are not younger than their erasure
+	made, err := s.eraseEntries(ctx, t, a, erasing{verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: documents}, of})
+	if err != nil {
+		return nil, err
 	}
-	return &Erased{e.shown(), count}, nil
+	return &Erased{made[0].shown(), count}, nil
 }
 
 // unheld refuses the erasure of a subject that takes part in a decision that is held: without its key that could not be opened either.

@@ -39,7 +39,7 @@ func (s *Server) withLogOf(ctx context.Context, t *tenant, id string) (*tenant, 
 func (t *tenant) reading(log store.Log) *tenant {
 	past := &tenant{name: t.name, as: log.Tenant, origin: log.Origin}
 	past.now.Store(t.now.Load())
-	erased := &keeping{erased: map[string]erasure{}}
+	erased := &keeping{erased: map[string][]erasure{}}
 	for _, own := range []bool{true, false} {
 		for _, e := range t.before {
 			if own == (e.Log == log.Origin) {
@@ -48,7 +48,7 @@ func (t *tenant) reading(log store.Log) *tenant {
 		}
 	}
 	now := t.keeping.Load()
-	for _, e := range slices.Concat(slices.Collect(maps.Values(now.erased)), now.expired) {
+	for _, e := range slices.Concat(append(slices.Collect(maps.Values(now.erased)), now.expired)...) {
 		erased.erase(e)
 	}
 	past.keeping.Store(erased)

@@ -18,7 +18,7 @@ import (
 type keeping struct {
 	holds   map[string]verify.HoldRecord // those in force, by name
 	since   map[string]int64             // the index of the entry that put each there
-	erased  map[string]erasure           // by the opaque id of the subject
+	erased  map[string][]erasure         // by the opaque id of the subject, in log order
 	expired []erasure                    // by age, in log order
 }
 
@@ -48,9 +48,17 @@ func (k *keeping) erase(e erasure) {
 		k.expired = append(k.expired, e)
 		return
 	}
-	if before, ok := k.erased[e.Subject]; !ok || e.Documents && !before.Documents {
-		k.erased[e.Subject] = e
+	k.erased[e.Subject] = append(slices.Clip(k.erased[e.Subject]), e)
+}
+
+// stated is the last entry that erases a subject, with the documents where that is asked.
+func (k *keeping) stated(subject string, documents bool) (erasure, bool) {
+	for _, e := range slices.Backward(k.erased[subject]) {
+		if e.Documents || !documents {
+			return e, true
+		}
 	}
+	return erasure{}, false
 }
 
 // holding is what all holds keep together; everything says that they keep all there is.
@@ -73,7 +81,7 @@ func (s *Server) readKeeping(ctx context.Context, t *tenant) error {
 	if err != nil {
 		return err
 	}
-	now := &keeping{holds: map[string]verify.HoldRecord{}, since: map[string]int64{}, erased: map[string]erasure{}}
+	now := &keeping{holds: map[string]verify.HoldRecord{}, since: map[string]int64{}, erased: map[string][]erasure{}}
 	heads := make([]stated, len(entries))
 	for i := range entries {
 		e := &entries[i]
@@ -129,9 +137,13 @@ func (s *Server) eraseUnfinished(ctx context.Context) error {
 		if err := s.eraseAgain(ctx, t, done); err != nil {
 			return err
 		}
+		if err := s.eraseLater(ctx, t); err != nil {
+			return err
+		}
 		now := t.keeping.Load()
 		for _, id := range slices.Sorted(maps.Keys(now.erased)) {
-			due = append(due, seal.Destroyed{Tenant: t.name, Subject: id, Documents: now.erased[id].Documents})
+			_, documents := now.stated(id, true)
+			due = append(due, seal.Destroyed{Tenant: t.name, Subject: id, Documents: documents})
 		}
 	}
 	if err := s.config.Subjects.Destroy(ctx, due...); err != nil {
@@ -153,15 +165,51 @@ func (s *Server) eraseAgain(ctx context.Context, t *tenant, done []seal.Destroye
 	a := act{actor: s.config.Issuer, reason: "it was erased before this store was restored from a backup, or this log begun anew", at: s.now()}
 	unknown := map[string]bool{} // by subject, with documents or without
 	for _, d := range done {
-		if known, ok := t.keeping.Load().erased[d.Subject]; d.Tenant == t.name && (!ok || d.Documents && !known.Documents) {
+		if _, known := t.keeping.Load().stated(d.Subject, d.Documents); d.Tenant == t.name && !known {
 			unknown[d.Subject] = unknown[d.Subject] || d.Documents
 		}
 	}
-	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(unknown)), erasuresAtOnce) {
+	return s.eraseSubjects(ctx, t, a, unknown)
+}
+
+// eraseLater states anew the erasures after which something was sealed with the same keys all the same: a release of before went on with them where it could not destroy them. What is erased is then erased by an entry that stands behind it, as whoever verifies it expects.
+func (s *Server) eraseLater(ctx context.Context, t *tenant) error {
+	later := map[string]bool{}
+	now := t.keeping.Load()
+	for id, entries := range now.erased {
+		since, err := s.decidedSince(ctx, t, id, &entries[len(entries)-1])
+		if err != nil {
+			return err
+		}
+		if since {
+			_, later[id] = now.stated(id, true)
+		}
+	}
+	a := act{actor: s.config.Issuer, reason: "it could not be carried out when it was asked for, and is now, with what was decided meanwhile", at: s.now()}
+	return s.eraseSubjects(ctx, t, a, later)
+}
+
+// decidedSince reports whether a decision of the subject stands behind an entry. A decision is found by its own time, which may be a little before that of its place.
+func (s *Server) decidedSince(ctx context.Context, t *tenant, subject string, e *erasure) (bool, error) {
+	q := store.Query{Subject: subject, From: time.Unix(e.IAT, 0).Add(-time.Hour), Limit: store.MaxLimit}
+	for {
+		page, err := s.ledger.Search(ctx, t.name, q)
+		if err != nil || slices.ContainsFunc(page.Decisions, func(d store.Decision) bool { return d.Index > e.index }) {
+			return err == nil, err
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return false, nil
+		}
+	}
+}
+
+// eraseSubjects states erasures, with the documents or without, and erases what there is. The keys are destroyed after it.
+func (s *Server) eraseSubjects(ctx context.Context, t *tenant, a act, documents map[string]bool) error {
+	for subjects := range slices.Chunk(slices.Sorted(maps.Keys(documents)), erasuresAtOnce) {
 		list := make([]erasing, len(subjects))
 		for i, id := range subjects {
-			list[i].record = verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: unknown[id]}
-			list[i].of = t.everywhere(store.Erasure{Subject: id, Documents: unknown[id]})
+			list[i].record = verify.ErasureRecord{Kind: verify.KindErased, Subject: id, Documents: documents[id]}
+			list[i].of = t.everywhere(store.Erasure{Subject: id, Documents: documents[id]})
 		}
 		if _, err := s.eraseEntries(ctx, t, a, list...); err != nil {
 			return err
@@ -202,22 +250,28 @@ func (s *Server) eraseEntries(ctx context.Context, t *tenant, a act, list ...era
 	return made, nil
 }
 
-// whyGone finds the entry by which the content of a decision, or its document, was erased; false where none says so.
+// whyGone finds the entry by which the content of a decision, or its document, was erased; false where none says so. In the decision's own log it stands behind the decision: one before it was about what there was then.
 func (s *Server) whyGone(ctx context.Context, t *tenant, d store.Decision, retention string, document bool) (erasure, bool, error) {
 	now := t.keeping.Load()
 	subjects, err := s.ledger.Subjects(ctx, t.logName(), d.ID)
 	if err != nil {
 		return erasure{}, false, err
 	}
+	about := func(e *erasure) bool {
+		return (e.Documents || !document) && (e.Log != t.origin || e.index > d.Index)
+	}
 	for _, id := range subjects {
-		if e, ok := now.erased[id]; ok && (e.Documents || !document) {
-			return e, true, nil
+		for i := range now.erased[id] {
+			if e := &now.erased[id][i]; about(e) {
+				return *e, true, nil
+			}
 		}
 	}
-	for _, e := range now.expired {
+	for i := range now.expired {
+		e := &now.expired[i]
 		month, err := time.Parse(monthForm, e.Through)
-		if err == nil && e.Retention == retention && (e.Documents || !document) && seal.MonthOf(d.Time) <= seal.MonthOf(month) {
-			return e, true, nil
+		if err == nil && e.Retention == retention && about(e) && seal.MonthOf(d.Time) <= seal.MonthOf(month) {
+			return *e, true, nil
 		}
 	}
 	return erasure{}, false, nil
