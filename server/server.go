@@ -17,6 +17,7 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // Server answers over HTTP. Make one with [New]; it is safe for concurrent use.
@@ -54,9 +55,10 @@ type Server struct {
 	reporting [64]sync.Mutex // by decision: an outcome is reported once
 
 	shadowing      *shadowing
-	stopSweeping   func()   // and wait
-	stopWitnessing func()   // and wait
-	tallies        sync.Map // shadowKey -> *tally
+	stopSweeping   func()     // and wait
+	stopWitnessing func()     // and wait
+	witnesses      []tlog.Key // of now and of before
+	tallies        sync.Map   // shadowKey -> *tally
 }
 
 // New opens the ledger, brings every tenant's log up to date with the configuration, and makes the routes. It does not listen yet. The caller ends with [Server.Shutdown], and then closes the store.
@@ -88,7 +90,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if s.ledger, err = ledger.Open(ctx, measured{config.Store, s.metrics}, s.ledgerOptions()); err != nil {
 		return nil, err
 	}
-	if err := s.heedWitnesses(ctx); err != nil {
+	if err := errors.Join(s.rememberWitnesses(ctx), s.heedWitnesses(ctx)); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	if err := s.openAll(ctx); err != nil {

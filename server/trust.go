@@ -19,7 +19,7 @@ func (s *Server) Trust(ctx context.Context, tenant string) (verify.Trust, error)
 	if err != nil {
 		return verify.Trust{}, err
 	}
-	trust := verify.Trust{Issuer: s.config.Issuer, Root: s.config.Root, Policy: s.config.Witnesses.policy()}
+	trust := verify.Trust{Issuer: s.config.Issuer, Root: s.config.Root, Policy: s.config.Witnesses.policy(s.witnesses)}
 	if err := s.trustPolicies(&trust); err != nil {
 		return trust, err
 	}

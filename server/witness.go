@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,29 +37,62 @@ func (w Witnesses) check(own verify.Trust) error {
 	if w.Archive == nil {
 		return errors.New("server: Config.Witnesses needs an archive of what they cosign")
 	}
-	own.Policy = w.policy()
+	own.Policy = w.policy(nil)
 	if err := own.CheckPolicy(); err != nil {
 		return fmt.Errorf("server: the witnesses and their quorum make no policy: %w", err)
 	}
 	return nil
 }
 
-// policy asks for the quorum of the witnesses, as a verifier reads it (C2SP tlog-policy); "" without witnesses.
-func (w Witnesses) policy() string {
+// keys are those of the witnesses.
+func (w Witnesses) keys() []tlog.Key {
+	keys := make([]tlog.Key, len(w.Clients))
+	for i, c := range w.Clients {
+		keys[i] = c.Key()
+	}
+	return keys
+}
+
+// policy asks for the quorum of the witnesses, as a verifier reads it (C2SP tlog-policy); "" without any. Those of known that are none any more it names, since what they cosigned stands in evidence, and counts on none of them.
+func (w Witnesses) policy(known []tlog.Key) string {
 	const all = "witnesses"
-	if len(w.Clients) == 0 {
-		return ""
-	}
-	p := tlog.Policy{Groups: []tlog.Group{{Name: all, Need: w.Quorum}}, Quorum: all}
-	if w.Quorum == 0 {
-		p.Groups[0].Need = len(w.Clients)
-	}
+	p := tlog.Policy{Quorum: tlog.None}
+	taken := map[string]bool{tlog.None: true, all: true}
 	for _, c := range w.Clients {
 		name := c.Key().Name
+		taken[name] = true
 		p.Witnesses = append(p.Witnesses, tlog.Witness{Name: name, Key: c.Key(), URL: c.URL()})
-		p.Groups[0].Members = append(p.Groups[0].Members, name)
+	}
+	if len(w.Clients) > 0 {
+		g := tlog.Group{Name: all, Need: cmp.Or(w.Quorum, len(w.Clients))}
+		for _, one := range p.Witnesses {
+			g.Members = append(g.Members, one.Name)
+		}
+		p.Groups, p.Quorum = []tlog.Group{g}, all
+	}
+	for i, key := range known {
+		if slices.ContainsFunc(w.Clients, func(c *witness.Client) bool { return c.Key().Public.Equal(key.Public) }) {
+			continue
+		}
+		name := key.Name
+		if taken[name] { // a name is the policy's own, and another witness may have taken it over
+			name = fmt.Sprintf("%s/former/%d", key.Name, i)
+		}
+		taken[name] = true
+		p.Witnesses = append(p.Witnesses, tlog.Witness{Name: name, Key: key})
+	}
+	if len(p.Witnesses) == 0 {
+		return ""
 	}
 	return string(p.Encode())
+}
+
+// rememberWitnesses has the archive keep their keys, and reads those of former ones.
+func (s *Server) rememberWitnesses(ctx context.Context) (err error) {
+	if w := s.config.Witnesses; w.Archive != nil {
+		s.witnesses, err = w.Archive.Remember(ctx, w.keys()...)
+	}
+	return err
 }
 
 const (
@@ -224,18 +259,17 @@ func (l *witnessedLog) Prove(ctx context.Context, from, to int64) ([]tlog.Hash, 
 // It returns the one under which it is given, with the entries up to last: the first that was cosigned, or the latest of the log where none was so far.
 func (s *Server) bracketed(ctx context.Context, t *tenant, decision, last int64, ev *verify.Evidence) (at tlog.Checkpoint, err error) {
 	at, err = tlog.ParseCheckpoint(s.ledger.Checkpoint(t.logName()))
-	archive := s.config.Witnesses.Archive
-	if err != nil || archive == nil {
+	if err != nil || s.config.Witnesses.Archive == nil {
 		return at, err
 	}
-	_, after, err := archive.Around(ctx, t.origin, last)
+	_, after, err := s.around(ctx, t.origin, last)
 	if err != nil {
 		return at, err
 	}
 	if after != nil {
 		at = *after
 	}
-	before, first, err := archive.Around(ctx, t.origin, decision)
+	before, first, err := s.around(ctx, t.origin, decision)
 	if err != nil {
 		return at, err
 	}
@@ -260,7 +294,37 @@ func (s *Server) cosigned(ctx context.Context, log store.Log) (*tlog.Checkpoint,
 	if s.config.Witnesses.Archive == nil {
 		return nil, nil
 	}
-	return s.config.Witnesses.Archive.Latest(ctx, log.Origin)
+	latest, err := s.config.Witnesses.Archive.Latest(ctx, log.Origin)
+	return s.sound(latest), err
+}
+
+// around gives the two cosigned checkpoints around an entry, as the archive does.
+func (s *Server) around(ctx context.Context, origin string, index int64) (before, after *tlog.Checkpoint, err error) {
+	before, after, err = s.config.Witnesses.Archive.Around(ctx, origin, index)
+	return s.sound(before), s.sound(after), err
+}
+
+// sound is a checkpoint of the archive if all of its signatures hold, and nil otherwise: one that somebody changed there, or that a witness cosigned whose key nobody kept, would make evidence fail.
+func (s *Server) sound(c *tlog.Checkpoint) *tlog.Checkpoint {
+	if c == nil {
+		return nil
+	}
+	key, err := tlog.NewKey(c.Origin, tlog.Ed25519, s.logKey())
+	var unknown []tlog.Signature
+	if err == nil {
+		_, unknown, err = c.Verify(append(slices.Clip(s.witnesses), key)...)
+	}
+	if errors.Is(err, tlog.ErrUntrusted) { // of a log that was given up with its key
+		return c
+	}
+	if err == nil && len(unknown) > 0 {
+		err = fmt.Errorf("it carries a signature of %q, whose key was never that of a witness here", unknown[0].Name)
+	}
+	if err != nil {
+		s.config.Logger.Error("a cosigned checkpoint of the archive does not hold, and is left out of evidence", "log", c.Origin, "size", c.Size, slog.Any("error", err))
+		return nil
+	}
+	return c
 }
 
 // withCosignatures is the latest checkpoint of a log, cosigned where it is the one that the witnesses know.

@@ -43,14 +43,15 @@ type witnesses struct {
 	t       *testing.T
 	list    []*bystander
 	archive *witness.Archive
+	file    string       // of the archive
 	ahead   atomic.Int64 // by how much their clocks are ahead, ns
 }
 
 func newWitnesses(t *testing.T) *witnesses {
 	t.Helper()
-	ws := &witnesses{t: t}
+	ws := &witnesses{t: t, file: filepath.Join(t.TempDir(), "cosigned.db")}
 	var err error
-	ws.archive, err = witness.OpenArchive(context.Background(), filepath.Join(t.TempDir(), "cosigned.db"))
+	ws.archive, err = witness.OpenArchive(context.Background(), ws.file)
 	must(t, err)
 	t.Cleanup(func() { must(t, ws.archive.Close()) })
 	for n := range byte(2) {

@@ -40,6 +40,33 @@ func (a *Archive) Keep(ctx context.Context, c tlog.Checkpoint) error {
 	return nil
 }
 
+// Remember keeps the keys of witnesses, durably, and returns those of all that it ever kept, in the order in which they came.
+func (a *Archive) Remember(ctx context.Context, keys ...tlog.Key) ([]tlog.Key, error) {
+	for _, key := range keys {
+		if _, err := a.file.DB.ExecContext(ctx, "INSERT INTO witnesses (vkey) VALUES (?) ON CONFLICT DO NOTHING", key.String()); err != nil {
+			return nil, fmt.Errorf("keeping the key of the witness %s: %w", key.Name, err)
+		}
+	}
+	rows, err := a.file.DB.QueryContext(ctx, "SELECT vkey FROM witnesses ORDER BY number")
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys of witnesses: %w", err)
+	}
+	defer rows.Close()
+	var all []tlog.Key
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("reading the keys of witnesses: %w", err)
+		}
+		key, err := tlog.ParseKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading the keys of witnesses: %w", err)
+		}
+		all = append(all, key)
+	}
+	return all, rows.Err()
+}
+
 // Latest is the largest checkpoint of a log, as it was last cosigned; nil where there is none.
 func (a *Archive) Latest(ctx context.Context, origin string) (*tlog.Checkpoint, error) {
 	return a.read(ctx, "SELECT last FROM cosigned WHERE origin = ? ORDER BY size DESC LIMIT 1", origin)
