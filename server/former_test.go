@@ -270,3 +270,53 @@ func TestFormerDecisionsAreRead(t *testing.T) {
 		i = startAt(t, i.path, i)
 	}
 }
+
+// A log that follows one that follows another: all of it holds for both.
+func TestFormerTwice(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	again := func() {
+		i.stop()
+		i.damaged()
+		if _, err := i.recovered("default"); err != nil {
+			t.Fatal(err)
+		}
+		i = startAt(t, i.path, i)
+	}
+	var decided []server.Answer
+	var origins []string
+	for _, who := range []string{"ann", "bob", "carol"} {
+		if len(decided) > 0 {
+			again()
+		}
+		decided, origins = append(decided, i.decide(token, about("a letter", who, "dora"))), append(origins, i.origin("default"))
+		if len(decided) == 1 {
+			if r := i.call("PUT", "/v1/holds/case", token, `{"subject": "ann", "ground": "case 117", "reason": "asked for by counsel"}`); r.status != http.StatusOK {
+				t.Fatalf("%d %s", r.status, r.body)
+			}
+		}
+	}
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	current, ok := trust.Current()
+	if !ok || current.Origin != origins[2] || current.Follows != origins[1] || len(trust.Logs) != 3 {
+		t.Errorf("%+v, of %v", trust.Logs, origins)
+	}
+	if r := i.erase(token, "dora", true); r.problem() != "held" {
+		t.Errorf("what is held in the first log was erased: %d %s", r.status, r.body)
+	}
+	if r := i.call("DELETE", "/v1/holds/case?reason=settled", token, ""); r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	var erased server.Erased
+	i.erase(token, "dora", true).into(t, &erased)
+	if erased.Decisions != 3 {
+		t.Errorf("%+v", erased)
+	}
+	for n, a := range decided {
+		if v := i.left(token, a); v[verify.LayerReceipt].Status != verify.Pass || v[verify.LayerDocument].Status != verify.Skipped || i.keptDocument(a) {
+			t.Errorf("in log %d: %+v", n, v)
+		}
+	}
+}
