@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,18 +62,20 @@ type LogKeys struct {
 	trust  Trust
 	origin string
 	chain  *KeyChain
-	now    Trust
+	read   int64  // how many entries
+	now    *Trust // nil where an entry was read since it was made
 	fault  error
 	untold error
 }
 
 // Follow begins with the file, and the first entry of the log of that origin.
 func (t Trust) Follow(origin string) *LogKeys {
-	return &LogKeys{trust: t, origin: origin, chain: NewKeyChain("", origin, t.Root, t.FormerRoots...), now: t}
+	return &LogKeys{trust: t, origin: origin, chain: NewKeyChain("", origin, t.Root, t.FormerRoots...)}
 }
 
 // Take reads the next entry of the log. Those that say nothing of keys are passed over.
 func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
+	k.read = index + 1
 	if typ != TypKey && typ != TypRevocation || k.fault != nil || k.untold != nil {
 		return
 	}
@@ -86,8 +87,10 @@ func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
 		return
 	}
 	switch err := k.chain.Follow(index, typ, leaf); {
+	case len(k.chain.seen) > maxKeyEntries:
+		k.fault = fmt.Errorf("the log has more than %d entries on keys", maxKeyEntries)
 	case err == nil:
-		k.bring()
+		k.now = nil
 	case k.trust.Root == nil && errors.Is(err, ErrUntrusted):
 		k.untold = refused("on a key, is of none that the log let in before, and the trust file pins no offline root that could have signed it", err)
 	case errors.Is(err, ErrUntrusted):
@@ -98,7 +101,15 @@ func (k *LogKeys) Take(index int64, typ string, leaf []byte) {
 }
 
 // Trust is the file as the entries so far bring it up to date. It knows the keys, too, that a revoked key let in, and that none of what they signed is to be believed; [Trust.Encode] leaves them out.
-func (k *LogKeys) Trust() Trust { return k.now }
+func (k *LogKeys) Trust() Trust {
+	if len(k.chain.entered) == 0 && len(k.chain.revocations) == 0 && len(k.chain.elsewhere) == 0 {
+		return k.trust
+	}
+	if k.now == nil {
+		k.now = k.bring()
+	}
+	return *k.now
+}
 
 // Untold is what the entries say of keys that can't be read under the file: it pins no root, or not the one that signed them; nil for nothing.
 func (k *LogKeys) Untold() error { return k.untold }
@@ -115,7 +126,7 @@ func (k *LogKeys) Fault() error {
 		in, pinned := key.Intervals[k.origin]
 		used, known := k.chain.used[key.ID()]
 		switch {
-		case !pinned:
+		case !pinned || !known && in.NotBefore >= k.read: // a copy may be older than the file
 		case !known:
 			return fmt.Errorf("the log never let the key %s in, which the trust file says was in use there %s", key.ID(), in)
 		case used.NotAfter != nil && *used.NotAfter < in.NotBefore || in.NotAfter != nil && *in.NotAfter < used.NotBefore:
@@ -125,18 +136,24 @@ func (k *LogKeys) Fault() error {
 	return nil
 }
 
+// maxKeyEntries bounds what is kept of a log, whatever it says: some thousand changes of keys.
+const maxKeyEntries = 1 << 14
+
 // bring makes the file anew.
-func (k *LogKeys) bring() {
+func (k *LogKeys) bring() *Trust {
 	now := k.trust
 	now.Revocations = k.revocations()
-	now.Keys, now.outcasts = slices.Clone(now.Keys), nil
+	now.outcasts = nil
 	revoked := map[string]int64{}
 	for _, r := range now.Revocations {
 		if from, ok := revoked[r.KID]; r.Log == k.origin && (!ok || r.From < from) {
 			revoked[r.KID] = r.From
 		}
 	}
-	vouched := map[string]bool{}
+	vouched, keys := map[string]bool{}, map[string]Key{}
+	for _, key := range now.Keys {
+		keys[key.ID()] = key
+	}
 	k.chain.judge(revoked, func(e entrance, sound bool) {
 		_, offline := k.chain.root.Find(e.by)
 		if vouched[e.kid] = vouched[e.kid] || vouched[e.by] || offline || k.pinned(e.kid); !vouched[e.kid] {
@@ -145,11 +162,13 @@ func (k *LogKeys) bring() {
 		if !sound {
 			now.outcasts = append(now.outcasts, outcast{kid: e.kid, log: k.origin, by: e.by, from: e.index})
 		}
-		now.Keys = slices.DeleteFunc(now.Keys, func(key Key) bool { return key.ID() == e.kid })
-		now.Keys = append(now.Keys, k.key(e.kid))
+		keys[e.kid] = k.key(e.kid)
 	})
-	slices.SortFunc(now.Keys, func(a, b Key) int { return cmp.Compare(a.ID(), b.ID()) })
-	k.now = now
+	now.Keys = nil
+	for _, kid := range slices.Sorted(maps.Keys(keys)) {
+		now.Keys = append(now.Keys, keys[kid])
+	}
+	return &now
 }
 
 // revocations are those of the file and those of the log, each once.
@@ -251,12 +270,9 @@ func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, pro
 	stated := map[string]string{} // types, by header, of which there is one for each key and type
 	_, err = tlog.CheckLog(ctx, log, tlog.Options{Keys: keys[:1], Progress: progress, Leaf: func(index int64, leaf []byte) error {
 		header, _, _ := bytes.Cut(leaf, []byte("."))
-		typ, known := stated[string(header)]
-		if !known {
-			var unread error
-			if typ, unread = TypOf(leaf); unread != nil {
-				return nil // whoever checks entries says what is wrong with it
-			}
+		typ := stated[string(header)]
+		if typ == "" {
+			typ, _ = TypOf(leaf) // what has none is for those who check entries
 			if len(stated) < maxStated {
 				stated[string(header)] = typ
 			}

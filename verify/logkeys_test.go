@@ -40,6 +40,7 @@ func TestFollow(t *testing.T) {
 		"of the later key alone":       {map[byte]int64{2: 10}, nil, "2:[10,]", "", false},
 		"of nobody's":                  {map[byte]int64{5: -1}, nil, "", "", false},
 		"of one that never came in":    {map[byte]int64{1: 0, 5: 3}, nil, "1:[0,11] 2:[10,] 5:[3,]", "never let the key", false},
+		"younger than the log":         {map[byte]int64{1: 0, 5: 13}, nil, "1:[0,11] 2:[10,] 5:[13,]", "", false},
 		"of one that was gone by then": {map[byte]int64{1: 15}, nil, "1:[15,11] 2:[10,]", "was in use from 0 to 11", false},
 		"the root vouches":             {map[byte]int64{5: -1}, []said{{20, 9, "activated", 3, 0}, {21, 3, "succeeds", 2, 0}}, "3:[20,]", "", false},
 		"revoked":                      {map[byte]int64{1: 0}, []said{{20, 9, "revoked", 1, 11}}, "1:[0,10] 2:[10,]", "", false},
@@ -131,4 +132,39 @@ func FuzzFollow(f *testing.F) {
 			t.Fatalf("refused, and taken: %q", leaf)
 		}
 	})
+}
+
+// A copy of the log may be older than the file. What the file knows by then is not taken back.
+func TestFollowAnOlderCopy(t *testing.T) {
+	trust := chainTrust(t, map[byte]int64{1: 0, 2: 10})
+	last := int64(11)
+	for _, key := range trust.Keys {
+		if key.ID() == signer(t, 1).KeyID() {
+			key.Intervals[chainLog] = verify.Interval{NotAfter: &last}
+		}
+	}
+	trust.Revocations = []verify.Revocation{revocation(t, chainLog, 1, 5)}
+	keys := trust.Follow(chainLog)
+	for _, e := range begun[:1] {
+		typ, leaf := e.entry(t)
+		keys.Take(e.index, typ, leaf)
+	}
+	if err := keys.Fault(); err != nil || keys.Untold() != nil || len(trust.Changes(keys.Trust())) > 0 || usedIn(t, keys.Trust()) != "1:[0,4] 2:[10,]" {
+		t.Errorf("%v, %v, %s", err, trust.Changes(keys.Trust()), usedIn(t, keys.Trust()))
+	}
+}
+
+// However many keys a log lets in, what is kept of it is bounded, and it is read in time.
+func TestFollowManyKeys(t *testing.T) {
+	trust := chainTrust(t, map[byte]int64{1: 0})
+	keys := trust.Follow(chainLog)
+	typ, leaf := said{0, 1, "activated", 1, 0}.entry(t)
+	keys.Take(0, typ, leaf)
+	for n := range int64(1 << 14) {
+		typ, leaf := said{n + 1, chainRoot, "revoked", 2, 1<<20 - n}.entry(t)
+		keys.Take(n+1, typ, leaf)
+	}
+	if err := keys.Fault(); err == nil || !strings.Contains(err.Error(), "more than 16384 entries on keys") {
+		t.Error(err)
+	}
 }
