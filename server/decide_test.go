@@ -319,7 +319,7 @@ func TestEvidenceOfAnOutcomeAndForASubject(t *testing.T) {
 	if !passed {
 		t.Error("the outcome does not hold")
 	}
-	if r := i.call("GET", a.Links.Evidence+"?for_subject=eve", token, ""); r.status != http.StatusNotFound {
+	if r := i.call("GET", a.Links.Evidence+"?for_subject=eve", token, ""); r.status != http.StatusNotFound || r.problem() != "not-concerned" {
 		t.Errorf("for a stranger: %d", r.status)
 	}
 	theirs, err := verify.ReadEvidence(i.call("GET", a.Links.Evidence+"?for_subject=ann", token, "").body)

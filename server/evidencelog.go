@@ -3,9 +3,9 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 
-	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/tlog"
 )
@@ -88,7 +88,7 @@ func forSubject(ev *verify.Evidence, d *verify.Document, subject string) error {
 		}
 	}
 	if !asked && !slices.Contains(about, any(subject)) {
-		return store.ErrNotFound
+		return newProblem(http.StatusNotFound, "not-concerned", "The decision is not about this person, and they did not ask for it: there is nothing of it that they may have.")
 	}
 	alone := !slices.ContainsFunc(about, func(other any) bool { return other != subject })
 	ev.Disclosures = slices.DeleteFunc(slices.Clone(disclosed), func(disclosure verify.Disclosure) bool {

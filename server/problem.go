@@ -89,6 +89,7 @@ var titles = map[string]string{
 	"issuer-unavailable":      "It can't be told who asks",
 	"key-in-use":              "The key is in use",
 	"method-not-allowed":      "The resource does not know this method",
+	"not-concerned":           "The decision does not concern this person",
 	"not-erased":              "The erasure was not carried out to its end",
 	"not-found":               "There is no such thing",
 	"not-owned":               "The service belongs to somebody else",
