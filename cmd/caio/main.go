@@ -152,6 +152,7 @@ func newRoot() *cobra.Command {
 	)
 	environmental(root)
 	exemplify(root)
+	helpToWidth(root)
 	return root
 }
 

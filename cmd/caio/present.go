@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/lipgloss/table"
 	"github.com/muesli/termenv"
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
@@ -139,7 +138,7 @@ func (p *presenter) unmatched(d *verify.Decision) {
 	for _, ids := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%d %s", counts[ids], ids))
 	}
-	p.printf("%s\n", p.faint.Render(fmt.Sprintf("  %d of %d services did not match: %s", len(d.Unmatched), len(d.Unmatched)+len(d.Candidates), strings.Join(parts, ", "))))
+	p.prose("  ", "    ", fmt.Sprintf("%d of %d services did not match: %s", len(d.Unmatched), len(d.Unmatched)+len(d.Candidates), strings.Join(parts, ", ")), p.faint)
 }
 
 // nearlyMatched lists, where no service matched, those that came nearest: with the fewest false predicates.
@@ -160,26 +159,6 @@ func (p *presenter) nearlyMatched(d *verify.Decision) {
 // legend says how to read the table of survivors.
 func (p *presenter) legend() {
 	p.printf("  %s\n", p.faint.Render("Bars are terms between 0 and 1: + raises the objective, - lowers it, each with its weight."))
-}
-
-// table draws rows without a frame, the head faint.
-func (p *presenter) table(head []string, rows [][]string) {
-	t := table.New().
-		Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderHeader(false).BorderLeft(false).BorderRight(false).BorderColumn(false).
-		Headers(head...).Rows(rows...).
-		StyleFunc(func(row, column int) lipgloss.Style {
-			style := lipgloss.NewStyle().PaddingRight(2)
-			if row == table.HeaderRow {
-				return p.faint.PaddingRight(2)
-			}
-			return style
-		})
-	if cells := p.width - 2; cells > 0 && lipgloss.Width(t.Render()) > cells {
-		t.Width(cells)
-	}
-	for _, line := range strings.Split(t.Render(), "\n") {
-		p.printf("  %s\n", strings.TrimRight(line, " "))
-	}
 }
 
 // verdicts shows each layer of a verification: what it came to, and why.

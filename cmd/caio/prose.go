@@ -14,7 +14,7 @@ import (
 // A line of prose is not longer than people like to read, however wide the terminal is, and no terminal is so narrow that every word stands alone.
 const (
 	widestProse  = 110
-	narrowestRow = 30
+	narrowestRow = 20
 )
 
 // widthOf is how many cells a line has: those of a terminal, or those that COLUMNS names where the output goes elsewhere. 0 is any number, for what programs read line by line.

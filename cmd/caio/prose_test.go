@@ -77,3 +77,61 @@ func TestVerdictsFitTheTerminal(t *testing.T) {
 		t.Errorf("for programs each layer is a line:\n%s", out.String())
 	}
 }
+
+// A table that is too wide is wrapped between words, and where that is not enough becomes records. Nothing of it is lost or too wide.
+func TestTableFitsTheTerminal(t *testing.T) {
+	head := []string{"ENTRY", "WHAT", "REASON"}
+	rows := [][]string{{"12", "\x1b[31mcontent and documents\x1b[0m", "asked for by the person whom they are about"}, {"7", "content", strings.Repeat("x", 30)}}
+	for width, want := range map[int]string{
+		0:  "  ENTRY  WHAT                   REASON\n  12     \x1b[31mcontent and documents\x1b[0m  asked for by the person whom they are about\n  7      content                xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+		55: "  ENTRY  WHAT         REASON\n  12     \x1b[31mcontent and\x1b[0m  asked for by the person whom\n         \x1b[31mdocuments\x1b[0m    they are about\n  7      content      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+		40: "  12\n      WHAT \x1b[31mcontent and documents\x1b[0m\n      REASON asked for by the person\n        whom they are about\n  7\n      WHAT content\n      REASON xxxxxxxxxxxxxxxxxxxxxxxxxxx\n        xxx\n",
+	} {
+		var out bytes.Buffer
+		p := newPresenter(&out, false)
+		p.width = width
+		p.table(head, rows)
+		for line := range strings.Lines(out.String()) {
+			if wide := ansi.StringWidth(strings.TrimSuffix(line, "\n")); width > 0 && wide > width {
+				t.Errorf("%d: %d cells: %q", width, wide, line)
+			}
+		}
+		if out.String() != want {
+			t.Errorf("%d: got\n%q\nwant\n%q", width, out.String(), want)
+		}
+	}
+}
+
+// The help of every command fits a terminal of 80, but for commands to copy.
+func TestHelpFitsTheTerminal(t *testing.T) {
+	t.Setenv("COLUMNS", "80")
+	var walk func(path []string)
+	walk = func(path []string) {
+		var out bytes.Buffer
+		root := newRoot()
+		root.SetOut(&out)
+		root.SetArgs(append(slices.Clone(path), "--help"))
+		if err := root.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if ansi.StringWidth(line) > 80 && !strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "Use \"") {
+				t.Errorf("caio %s: %q", strings.Join(path, " "), line)
+			}
+			if ansi.StringWidth(line) > 80 && strings.HasPrefix(line, "      ") {
+				t.Errorf("caio %s: %q", strings.Join(path, " "), line)
+			}
+		}
+		cmd, _, err := newRoot().Find(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, below := range cmd.Commands() {
+			walk(append(slices.Clone(path), below.Name()))
+		}
+	}
+	for _, cmd := range newRoot().Commands() {
+		walk([]string{cmd.Name()})
+	}
+}

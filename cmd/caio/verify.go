@@ -46,7 +46,7 @@ Exit 0: every layer passed, but that witnesses may be skipped where no policy as
 		},
 	}
 	cmd.Flags().StringVar(&v.trust, "trust", "", "the auditor's trust `FILE`")
-	cmd.Flags().StringVar(&v.log, "log", "", "the whole log, a folder or `URL` (https://HOST/log/ORIGIN): only so can it be told that nothing else was in force")
+	cmd.Flags().StringVar(&v.log, "log", "", "the whole log, `DIR|URL` (https://HOST/log/ORIGIN): only so can it be told that nothing else was in force")
 	cmd.Flags().StringVar(&v.policy, "policy", "", "whose cosignatures are required: a tlog-policy `FILE`, in place of the trust file's")
 	cmd.Flags().StringArrayVar(&v.policyKeys, "policy-key", nil, policyKeysUsage)
 	cmd.Flags().DurationVar(&v.timeout, "timeout", replayTimeout, "how long the re-evaluation may take")
