@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -18,8 +19,10 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/contracts/catalog"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store/sqlite"
+	"github.com/smarthausgroup/caio/policies"
 	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
@@ -86,7 +89,10 @@ type loaded struct {
 
 // decide asks for a decision of the API at an address.
 func (l *loaded) decide(b *testing.B, address string) {
-	l.send(b, http.MethodPost, address+"/v1/decisions", "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
+	answer := l.send(b, http.MethodPost, address+"/v1/decisions", "application/json", `{"intent": {"type": "embeddings", "text": "a few words about a thing"}, "data": {"labels": ["internal"]}}`)
+	if !bytes.Contains(answer, []byte(`"outcome":"routed"`)) {
+		b.Errorf("%.1000s", answer)
+	}
 }
 
 func (l *loaded) send(b *testing.B, method, url, media, body string) []byte {
@@ -113,40 +119,13 @@ func (l *loaded) send(b *testing.B, method, url, media, body string) []byte {
 // busy starts a server whose registry has so many services, of which some match what decide asks for, under so many constraints.
 func busy(b *testing.B, services, matching, rules int, options ...func(*server.Config)) *loaded {
 	b.Helper()
-	at := &loaded{store: filepath.Join(b.TempDir(), "caio.db"), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
-	opened, err := sqlite.Open(context.Background(), at.store)
-	must(b, err)
-	subjects, err := seal.Open(context.Background(), subjectsOf(at.store), rand.Reader)
-	must(b, err)
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	must(b, err)
-	signer, err := verify.NewSigner(key)
-	must(b, err)
-	issuer, _, err := auth.OpenDevelopment(b.TempDir(), rand.Reader)
-	must(b, err)
-	config := server.Config{
-		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), Bundles: []*rego.Bundle{holding(b, rules)}, AllowUnsigned: true,
-		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
-	}
-	for _, o := range options {
-		o(&config)
-	}
-	at.server, err = server.New(context.Background(), config)
-	must(b, err)
-	listener := httptest.NewServer(at.server.Handler())
-	b.Cleanup(func() {
-		listener.Close()
-		must(b, errors.Join(at.server.Shutdown(), subjects.Close(), opened.Close()))
-	})
-	at.address = listener.URL
-	at.token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author", "approver"}}, time.Now(), time.Hour)
-	must(b, err)
+	at := serving(b, append([]func(*server.Config){func(c *server.Config) { c.Bundles = []*rego.Bundle{holding(b, rules)} }}, options...)...)
 	for i := range services {
 		capability := "search"
 		if i < matching {
 			capability = "embeddings"
 		}
-		at.send(b, http.MethodPost, at.address+"/register-service", "application/yaml", fmt.Sprintf(`
+		at.register(b, fmt.Sprintf(`
 schema: caio.contract/v1
 id: service-%04d
 name: Service %d
@@ -160,6 +139,60 @@ cost: {per_call: 0.00%d}
 privacy: {locality: cloud, regions: [eu], encryption: {in_transit: true, at_rest: true}}
 `, i, i, capability, i%9+1))
 	}
+	return at
+}
+
+// shipped starts a server with the contracts and the policies that come with CAIO.
+func shipped(b *testing.B, options ...func(*server.Config)) *loaded {
+	b.Helper()
+	bundle, diagnostics := rego.ReadFS("baseline", policies.FS)
+	must(b, diagnostics.Err())
+	at := serving(b, append([]func(*server.Config){func(c *server.Config) { c.Bundles = []*rego.Bundle{bundle} }}, options...)...)
+	files, err := fs.Glob(catalog.FS, "*.yaml")
+	must(b, err)
+	for _, file := range files {
+		text, err := catalog.FS.ReadFile(file)
+		must(b, err)
+		at.register(b, string(text))
+	}
+	return at
+}
+
+func (l *loaded) register(b *testing.B, contract string) {
+	l.send(b, http.MethodPost, l.address+"/register-service", "application/yaml", contract)
+}
+
+// serving starts a server with nothing in its registry.
+func serving(b *testing.B, options ...func(*server.Config)) *loaded {
+	b.Helper()
+	at := &loaded{store: filepath.Join(b.TempDir(), "caio.db"), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+	opened, err := sqlite.Open(context.Background(), at.store)
+	must(b, err)
+	subjects, err := seal.Open(context.Background(), subjectsOf(at.store), rand.Reader)
+	must(b, err)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(b, err)
+	signer, err := verify.NewSigner(key)
+	must(b, err)
+	issuer, _, err := auth.OpenDevelopment(b.TempDir(), rand.Reader)
+	must(b, err)
+	config := server.Config{
+		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), AllowUnsigned: true,
+		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
+	}
+	for _, o := range options {
+		o(&config)
+	}
+	at.server, err = server.New(context.Background(), config)
+	must(b, err)
+	listener := httptest.NewServer(at.server.Handler())
+	b.Cleanup(func() {
+		listener.Close()
+		must(b, errors.Join(at.server.Shutdown(), subjects.Close(), opened.Close()))
+	})
+	at.address = listener.URL
+	at.token, err = issuer.Token(contracts.Principal{Tenant: "acme", Subject: "bench", Roles: []string{"app", "author", "approver"}, Permissions: []string{"ai.chat", "ai.embed", "ai.search"}, Trust: 10_000_000}, time.Now(), time.Hour)
+	must(b, err)
 	return at
 }
 
