@@ -327,6 +327,11 @@ func TestEvidenceOfAnOutcomeAndForASubject(t *testing.T) {
 	if len(theirs.Disclosures) != 0 || len(theirs.Entries) != 0 {
 		t.Errorf("ann gets what concerns bob: %+v", theirs.Disclosures)
 	}
+	long := strings.Repeat("a", 256)
+	long = i.decide(token, `{"intent": {"type": "embeddings", "text": "x"}, "data": {"labels": ["pii"], "subjects": ["`+long+`"]}}`).Links.Evidence + "?for_subject=" + long
+	if r := i.call("GET", long, token, ""); r.status != http.StatusOK {
+		t.Errorf("of a name as long as may be: %d %s", r.status, r.body)
+	}
 	alone := i.decide(token, `{"intent": {"type": "embeddings", "text": "x"}, "data": {"labels": ["pii"], "subjects": ["ann"]}}`)
 	theirs, err = verify.ReadEvidence(i.call("GET", alone.Links.Evidence+"?for_subject=ann", token, "").body)
 	must(t, err)

@@ -104,7 +104,7 @@ var parameters = map[string]parameter{
 	"reason":      {"Why; it stands in the log.", map[string]any{"type": "string", "minLength": 1, "maxLength": maxReason}, reason},
 	"tenant":      {"The tenant that is asked or spoken about; the caller's own when left out. Approvers and operators of the installation's tenant may name another.", text, tenantName},
 	"contracts":   {"Which contracts come along: `all` of the snapshot, or only those of the `candidates`: then the services that did not match can't be re-evaluated.", map[string]any{"type": "string", "enum": []string{"all", contractsOfCandidates}, "default": "all"}, choice("all", contractsOfCandidates)},
-	"for_subject": {"Whom the decision is about, or who asked for it: the file is then for that person, without what concerns others.", text, name},
+	"for_subject": {"Whom the decision is about, or who asked for it: the file is then for that person, without what concerns others.", text, subjectName},
 	"disclosures": {"Whether the content that the document commits to comes along: `all`, or `none` for a file to hand on.", map[string]any{"type": "string", "enum": []string{"all", "none"}, "default": "all"}, choice("all", "none")},
 }
 
