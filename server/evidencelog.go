@@ -61,7 +61,7 @@ func (s *Server) entriesOf(ctx context.Context, t *tenant, p *past) ([]int64, er
 func (s *Server) proofAt(ctx context.Context, t *tenant, index int64, c tlog.Checkpoint) ([]byte, error) {
 	proof, err := s.ledger.ProofAt(ctx, t.logName(), index, c)
 	if err != nil {
-		return nil, fmt.Errorf("server: the receipt of index %d: %w", index, err)
+		return nil, t.unproved(fmt.Errorf("server: the receipt of index %d: %w", index, err))
 	}
 	return proof, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/smarthausgroup/caio/internal/store"
@@ -53,6 +54,14 @@ func (t *tenant) reading(log store.Log) *tenant {
 	}
 	past.keeping.Store(erased)
 	return past
+}
+
+// unproved is what is said where the tree of a log lacks what a proof takes: of one that was given up, whose tree was damaged, that it is not for the decision.
+func (t *tenant) unproved(err error) error {
+	if t.as == "" || !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return newProblem(http.StatusConflict, "log-damaged", "The log "+t.origin+" was given up with a tree that is damaged, so that it proves of none of its entries that it is there. The document and the statement of the decision can still be read.").because(err)
 }
 
 // names are those under which the store keeps the tenant's logs: the one in use, and those that were given up.

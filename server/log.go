@@ -102,7 +102,7 @@ func (s *Server) getReceipt(c *call) error {
 	}
 	proof, err := s.ledger.Proof(c.ctx(), t.logName(), d.Index)
 	if err != nil {
-		return err
+		return t.unproved(err)
 	}
 	return c.Blob(http.StatusOK, textMedia, proof)
 }

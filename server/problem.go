@@ -88,6 +88,7 @@ var titles = map[string]string{
 	"invalid-settings":        "The settings have faults",
 	"issuer-unavailable":      "It can't be told who asks",
 	"key-in-use":              "The key is in use",
+	"log-damaged":             "Nothing of the log can be proved any more",
 	"method-not-allowed":      "The resource does not know this method",
 	"not-concerned":           "The decision does not concern this person",
 	"not-erased":              "The erasure was not carried out to its end",
