@@ -50,11 +50,13 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		erasure = nil // it stands in a log that follows
 	}
 	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, history: newHistory(d), erasure: erasure, erasedAt: -1}
-	if w.unreadable = tooOld(ctx, at, o.Log); w.unreadable != nil {
+	log, err := usable(ctx, at, o.Log)
+	if err != nil {
+		w.unreadable = err
 		return w
 	}
 	var bad error
-	checked, err := tlog.CheckLog(ctx, o.Log, tlog.Options{
+	checked, err := tlog.CheckLog(ctx, log, tlog.Options{
 		Keys: at.keys, Earlier: []tlog.Checkpoint{at.proof.Checkpoint}, Progress: o.Progress,
 		Leaf: func(index int64, leaf []byte) error {
 			if err := w.follow(index, leaf, d, at, trust); err != nil && bad == nil {
@@ -87,20 +89,41 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 	return w
 }
 
-// tooOld is that a copy was made before the receipt, or is of another log altogether: that says nothing against either.
-func tooOld(ctx context.Context, at *proved, log tlog.Source) error {
+// usable is the log with the checkpoint that it has now. What the log's key did not sign says nothing against anybody, since anyone can serve it; nor does another log, or a copy that was made before the receipt.
+func usable(ctx context.Context, at *proved, log tlog.Source) (tlog.Source, error) {
 	text, err := log.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c, err := tlog.ParseCheckpoint(text)
-	if origin := at.proof.Checkpoint.Origin; err == nil && c.Origin != origin {
-		return fmt.Errorf("it is the log %s, and the decision stands in %s: give that one", plain(c.Origin), origin)
+	if err != nil {
+		return nil, fmt.Errorf("what is there in place of its checkpoint is none: %w", err)
 	}
-	if err == nil && c.Size < at.proof.Checkpoint.Size {
-		return fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, at.proof.Checkpoint.Size)
+	receipt := at.proof.Checkpoint
+	if c.Origin != receipt.Origin {
+		return nil, fmt.Errorf("it is the log %s, and the decision stands in %s: give that one", plain(c.Origin), receipt.Origin)
 	}
-	return nil // what else is wrong with it is found where it is read
+	if _, _, err = c.Verify(at.keys...); err != nil {
+		return nil, fmt.Errorf("what is there in place of its checkpoint is not signed as one: %w", err)
+	}
+	if c.Size < receipt.Size {
+		return nil, fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, receipt.Size)
+	}
+	return under{log, text}, nil
+}
+
+// under is a log whose checkpoint was read already.
+type under struct {
+	tlog.Source
+	checkpoint []byte
+}
+
+// Read implements [tlog.Source].
+func (u under) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if path == tlog.CheckpointPath {
+		return u.checkpoint, nil
+	}
+	return u.Source.Read(ctx, path, limit)
 }
 
 // follow takes in an entry. Those that change what is in force below base have to hold.
