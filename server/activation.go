@@ -133,7 +133,7 @@ func (s *Server) receiveChange(c *call, lane lane, body []byte, found found, rea
 	if err := found.problem(); err != nil {
 		return err
 	}
-	again, err := c.repeat(body)
+	again, err := s.repeat(c, body)
 	if err != nil {
 		return err
 	}

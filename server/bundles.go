@@ -258,7 +258,7 @@ func (s *Server) postBundle(c *call) error {
 	if err != nil {
 		return err
 	}
-	again, err := c.repeat(text)
+	again, err := s.repeat(c, text)
 	if err != nil {
 		return err
 	}

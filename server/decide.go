@@ -63,7 +63,9 @@ func (s *Server) decide(ctx context.Context, a ask) (_ store.Answer, err error) 
 	case errors.As(err, &repeated):
 		return repeated.First, nil
 	case errors.Is(err, ledger.ErrKeyReused):
-		return store.Answer{}, err
+		// Somebody was quicker under the same key; whether with the same request, the ledger can't tell.
+		first, _, err := s.first(ctx, a.tenant, a.repeat)
+		return first, err
 	case err != nil:
 		return store.Answer{}, s.failed(ctx, a.tenant, in, err)
 	}
@@ -114,7 +116,10 @@ func (s *Server) answered(a ask, in *admitted, d engine.Decision, record *seal.R
 	}
 	answer.Status = http.StatusOK
 	answer.Body, err = json.Marshal(body)
-	entry.Answer = a.repeat.answer(*answer)
+	if err != nil {
+		return entry, err
+	}
+	entry.Answer, err = a.repeat.decided(in.id, record, *answer)
 	return entry, err
 }
 

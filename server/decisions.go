@@ -37,7 +37,7 @@ func (s *Server) answerDecision(c *call, parse func([]byte, contracts.Admission)
 	if err != nil {
 		return err
 	}
-	repeat, err := c.repeat(body)
+	repeat, err := s.repeat(c, body)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,11 @@ func (s *Server) postBatch(c *call) error {
 	if err := found.problem(); err != nil {
 		return err
 	}
-	repeat, err := c.repeat(body)
+	repeat, err := s.repeat(c, body)
+	if err != nil {
+		return err
+	}
+	repeats, err := repeat.items(body, len(batch.Requests))
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (s *Server) postBatch(c *call) error {
 					request, diagnostics := contracts.RequestNode(batch.Requests[n], a)
 					return contracts.Submission{Request: request}, diagnostics
 				}
-				answer, err := s.decide(c.ctx(), ask{tenant: c.tenant, who: c.who, read: read, detail: c.detail(), repeat: repeat.item(n)})
+				answer, err := s.decide(c.ctx(), ask{tenant: c.tenant, who: c.who, read: read, detail: c.detail(), repeat: repeats[n]})
 				results[n] = resultOf(answer, err)
 			}
 		})

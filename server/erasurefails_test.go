@@ -110,8 +110,8 @@ func TestErasureCarriedOutLater(t *testing.T) {
 		between := i.decide(token, about("b", "ann"))
 		i.stop()
 		// The second key of ann's becomes one of the first.
-		i.edit("CREATE TEMP TABLE first AS SELECT subject FROM decision_subjects WHERE decision = (SELECT min(decision) FROM decision_subjects) AND subject NOT IN (SELECT subject FROM decision_subjects WHERE decision = (SELECT max(decision) FROM decision_subjects));"+
-			"CREATE TEMP TABLE second AS SELECT subject FROM decision_subjects WHERE decision = (SELECT max(decision) FROM decision_subjects) AND subject NOT IN (SELECT subject FROM decision_subjects WHERE decision = (SELECT min(decision) FROM decision_subjects));"+
+		i.edit("CREATE TEMP TABLE first AS SELECT subject FROM decision_subjects WHERE decision = (SELECT min(decision) FROM decision_subjects) AND subject NOT IN (SELECT subject FROM decision_subjects WHERE decision = (SELECT max(decision) FROM decision_subjects));" +
+			"CREATE TEMP TABLE second AS SELECT subject FROM decision_subjects WHERE decision = (SELECT max(decision) FROM decision_subjects) AND subject NOT IN (SELECT subject FROM decision_subjects WHERE decision = (SELECT min(decision) FROM decision_subjects));" +
 			"UPDATE decision_subjects SET subject = (SELECT subject FROM first) WHERE subject = (SELECT subject FROM second)")
 		i.editSubjects("UPDATE keys SET subject = (SELECT subject FROM destroyed) WHERE subject = (SELECT id FROM subjects ORDER BY rowid DESC LIMIT 1);" +
 			"UPDATE subjects SET id = (SELECT subject FROM destroyed) WHERE rowid = (SELECT max(rowid) FROM subjects);" +

@@ -51,7 +51,7 @@ func (s *Server) postOutcome(c *call) error {
 	if err != nil {
 		return err
 	}
-	again, err := c.repeat(body)
+	again, err := s.repeat(c, body)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (s *Server) receiveContract(c *call, id string) error {
 	}
 	var again *repeat
 	if c.route.creates {
-		if again, err = c.repeat(text); err != nil {
+		if again, err = s.repeat(c, text); err != nil {
 			return err
 		}
 		if first, ok, err := s.first(c.ctx(), c.tenant, again); err != nil {

@@ -171,7 +171,7 @@ func (s *Server) rollbackSettings(c *call) error {
 		}
 		return s.fitting(form, version.Content)
 	}
-	if change.again, err = c.repeat(body); err != nil {
+	if change.again, err = s.repeat(c, body); err != nil {
 		return err
 	}
 	return s.answerSettings(c, found, change)
@@ -191,7 +191,7 @@ func (s *Server) resetSettings(c *call) error {
 	change.choose = func(t *tenant, form *rego.SettingsForm) (map[string]any, error) {
 		return s.fitting(form, s.settingsOf(t.name))
 	}
-	if change.again, err = c.repeat(body); err != nil {
+	if change.again, err = s.repeat(c, body); err != nil {
 		return err
 	}
 	return s.answerSettings(c, found, change)

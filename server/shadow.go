@@ -170,7 +170,7 @@ func (s *Server) postShadow(c *call) error {
 	if err := found.problem(); err != nil {
 		return err
 	}
-	again, err := c.repeat(body)
+	again, err := s.repeat(c, body)
 	if err != nil {
 		return err
 	}

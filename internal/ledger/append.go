@@ -10,7 +10,7 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 )
 
-// ErrKeyReused says that the idempotency key was used for another request.
+// ErrKeyReused says that the idempotency key was used for another request: what is stored of it is not the same.
 var ErrKeyReused = errors.New("ledger: the idempotency key was used for another request")
 
 // Repeated is the error of an Append whose idempotency key has been answered in the meantime. Nothing was appended; First is the answer to give.
@@ -57,20 +57,6 @@ func (l *Ledger) Append(ctx context.Context, entries ...Entry) ([]int64, error) 
 		return nil, err
 	}
 	return c.indices, nil
-}
-
-// Answered returns what was first answered to a call with this idempotency key, if it was. Request is the digest given with the answer; where it differs, the error is ErrKeyReused.
-func (l *Ledger) Answered(ctx context.Context, tenant, key, method, request string) (store.Answer, bool, error) {
-	first, err := l.Answer(ctx, tenant, key, method)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return store.Answer{}, false, nil
-	case err != nil:
-		return store.Answer{}, false, err
-	case first.Request != request:
-		return store.Answer{}, false, ErrKeyReused
-	}
-	return first, true, nil
 }
 
 // PutAPIKey stores a new API key, durably.

@@ -65,7 +65,7 @@ type Blob struct {
 	Bytes  []byte
 }
 
-// Answer is what a repetition of the call will be answered: Request is a digest of what was asked, and of who asked it.
+// Answer is what a repetition of the call will be answered. Key and Request are the caller's forms of the idempotency key and of what was asked.
 type Answer struct {
 	Key     string
 	Call    string // method and path: "POST /v1/decisions"

@@ -37,6 +37,7 @@ const (
 	domainSalt   = "caio.salt/v1"
 	domainSeal   = "caio.seal/v1"
 	domainNonce  = "caio.nonce/v1"
+	domainSecret = "caio.secret/v1" // and of a subject's key of its own
 )
 
 // ErrGone says that a key is not there: it was destroyed, or the store of subjects is not the one under which the record was sealed.
@@ -45,7 +46,7 @@ var ErrGone = errors.New("seal: the key of a subject is gone")
 // ErrDamaged says that bytes are not what was sealed for this tenant and decision.
 var ErrDamaged = errors.New("seal: the sealed bytes were changed, or belong to another decision")
 
-// key is a subject's key for one class of retention and month.
+// key is a subject's key for one class of retention and month; that of no class is for what has no age.
 type key struct {
 	id      [idSize]byte
 	subject [idSize]byte

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"context"
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"database/sql"
@@ -164,6 +165,22 @@ func (s *Subjects) Record(ctx context.Context, of Of) (_ *Record, err error) {
 	}
 	r.done = unlock
 	return r, nil
+}
+
+// Secret is one of the subject's own for a purpose, of [keySize] bytes, the same whenever it is asked for until the subject is erased. It is made where there is none, and durable when it returns.
+func (s *Subjects) Secret(ctx context.Context, tenant, subject, purpose string) ([]byte, error) {
+	unlock, err := s.lock(ctx, tenant, []string{subject})
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	keys, missing := s.find(Of{Tenant: tenant}, []string{subject}) // of no class, and so of no age
+	if len(missing) > 0 {
+		if keys, err = s.makeKeys(ctx, missing); err != nil {
+			return nil, err
+		}
+	}
+	return hkdf.Key(sha256.New, keys[0].secret[:], nil, domainSecret+"\x00"+purpose, keySize)
 }
 
 // lock keeps the subjects' keys from being destroyed, once none is left that had to be.

@@ -160,7 +160,7 @@ type Window struct {
 	Service string
 }
 
-// Answer is what was first answered to a call with an idempotency key. Request is a digest of what was asked, Index that of the entry with which the answer was stored.
+// Answer is what was first answered to a call with an idempotency key. Key and Request are opaque forms of the key and of what was asked, Index is that of the entry with which the answer was stored.
 type Answer struct {
 	Tenant  string
 	Key     string

@@ -206,3 +206,28 @@ func TestEarlierSchema(t *testing.T) {
 		t.Errorf("%+v, %v", events, err)
 	}
 }
+
+// TestEarlierAnswers opens a store of before idempotency keys were made with the keys of people: their digests are gone, from the file too.
+func TestEarlierAnswers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caio.db")
+	const digest = "4fc82b26aecb47d2868c4efbe3581732a3e7cbcc6c2efb32062c08170a05eeb8"
+	before(t, path, 6, "INSERT INTO logs VALUES ('a', 'o', 1, '')", "INSERT INTO entries VALUES ('a', 0, 'typ', x'00', NULL)",
+		"INSERT INTO answers VALUES ('a', '"+digest+"', 'POST /x', '"+digest+"', 200, x'00', 0)")
+	if !bytes.Contains(read(t, path), []byte(digest)) {
+		t.Fatal("the digest is not in the file")
+	}
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Answer(context.Background(), "a", digest, "POST /x")
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(read(t, path), []byte(digest)) {
+		t.Error("the digest is in the file still")
+	}
+}
