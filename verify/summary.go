@@ -116,7 +116,7 @@ func Told(ev *Evidence, d *Document, verdicts []Verdict) []string {
 	}
 	var sentences []string
 	if replay.Status == Skipped {
-		sentences = append(sentences, "not all of this was re-evaluated, and what was not is the issuer's signed word: "+replay.Reason)
+		sentences = append(sentences, "not all of this was re-evaluated, as the layer replay says, and what was not is the issuer's signed word")
 	}
 	sentences = append(sentences, Sentences(ev, d)...)
 	if outcome, _ := status(LayerOutcome); outcome.Status == Pass {

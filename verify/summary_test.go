@@ -13,7 +13,7 @@ import (
 // A decision is told only if the re-evaluation came to the same, and nothing failed.
 func TestOnlyCheckedDecisionsAreTold(t *testing.T) {
 	denied := &verify.Document{Decision: verify.Decision{Outcome: verify.Denied}}
-	const told, stated = "denied: no service matched", "not all of this was re-evaluated, and what was not is the issuer's signed word: intent.text"
+	const told, stated = "denied: no service matched", "not all of this was re-evaluated, as the layer replay says, and what was not is the issuer's signed word"
 	for name, c := range map[string]struct {
 		verdicts []verify.Verdict
 		first    string

@@ -85,7 +85,7 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	for width, want := range map[int]string{
 		0:  "  ENTRY  WHAT                   REASON\n  12     \x1b[31mcontent and documents\x1b[0m  asked for by the person whom they are about\n  7      content                xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
 		55: "  ENTRY  WHAT         REASON\n  12     \x1b[31mcontent and\x1b[0m  asked for by the person whom\n         \x1b[31mdocuments\x1b[0m    they are about\n  7      content      xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
-		40: "  12\n      WHAT \x1b[31mcontent and documents\x1b[0m\n      REASON asked for by the person\n        whom they are about\n  7\n      WHAT content\n      REASON xxxxxxxxxxxxxxxxxxxxxxxxxxx\n        xxx\n",
+		40: "  ENTRY 12\n      WHAT \x1b[31mcontent and documents\x1b[0m\n      REASON asked for by the person\n        whom they are about\n  ENTRY 7\n      WHAT content\n      REASON xxxxxxxxxxxxxxxxxxxxxxxxxxx\n        xxx\n",
 	} {
 		var out bytes.Buffer
 		p := newPresenter(&out, false)

@@ -106,7 +106,7 @@ func wrappedCells(rows [][]string, widths []int) [][]string {
 func (p *presenter) records(head []string, rows [][]string) {
 	const indent = 6
 	for _, row := range rows {
-		p.printf("  %s\n", strings.TrimRight(row[0], " "))
+		p.printf("  %s\n", strings.TrimRight(p.faint.Render(strings.TrimSpace(head[0]))+" "+strings.TrimLeft(row[0], " "), " "))
 		line, used := "", 0
 		flush := func() {
 			if line != "" {

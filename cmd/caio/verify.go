@@ -92,15 +92,15 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		}
 	}
 	var whole verify.Options
+	meter := o.meter(cmd, "reading the log", "entries")
 	if v.log != "" {
 		if whole.Log, err = o.logSource(v.log, trust); err != nil {
 			return err
 		}
-		meter := o.meter(cmd, "reading the log", "entries")
-		defer meter.end()
 		whole.Progress = meter.step
 	}
 	report, err := check(cmd.Context(), data, trust, keys, v.timeout, whole)
+	meter.end()
 	if err != nil {
 		return err
 	}
