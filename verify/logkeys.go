@@ -136,8 +136,8 @@ func (k *LogKeys) Fault() error {
 	return nil
 }
 
-// maxKeyEntries bounds what is kept of a log, whatever it says: some thousand changes of keys.
-const maxKeyEntries = 1 << 14
+// maxKeyEntries bounds what is kept of a log, whatever it says: a change of keys every week for 26 years.
+const maxKeyEntries = 1 << 12
 
 // bring makes the file anew.
 func (k *LogKeys) bring() *Trust {
