@@ -178,7 +178,7 @@ func serving(b *testing.B, options ...func(*server.Config)) *loaded {
 	must(b, err)
 	config := server.Config{
 		Store: opened, Subjects: subjects, Clock: time.Now, Rand: rand.Reader, Signer: signer, LogSigner: logKey, CheckpointDir: b.TempDir(), AllowUnsigned: true,
-		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}},
+		Auth: auth.Config{Issuers: []auth.Issuer{issuer.Issuer()}}, Limits: server.Limits{Decision: 50 * time.Second}, // however slow the machine is
 	}
 	for _, o := range options {
 		o(&config)
