@@ -150,8 +150,8 @@ func (g *group) addRows(e *Entry, index int64) {
 	b := &g.batch
 	if d := e.Decision; d != nil {
 		b.Decisions = append(b.Decisions, store.NewDecision{
-			Decision: store.Decision{Tenant: e.Tenant, ID: d.ID, Index: index, Time: d.Time, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Intent: d.Intent},
-			Subjects: d.Subjects, Retention: d.Retention, Constraints: d.Constraints, Document: d.Document, Disclosures: d.Disclosures,
+			Decision: store.Decision{Tenant: e.Tenant, ID: d.ID, Index: index, Time: d.Time, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Intent: d.Intent, Retention: d.Retention},
+			Subjects: d.Subjects, Constraints: d.Constraints, Document: d.Document, Disclosures: d.Disclosures,
 		})
 	}
 	if e.Event != nil {

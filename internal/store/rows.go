@@ -35,16 +35,17 @@ type Entry struct {
 	Leaf   []byte
 }
 
-// Decision is what one can search for. ID is a UUIDv7 whose time is Time, to the millisecond, so that ids are in order of time; Index is that of its statement. Service and Route are "" for a denial.
+// Decision is what one can search for. ID is a UUIDv7 whose time is Time, to the millisecond, so that ids are in order of time; Index is that of its statement. Service and Route are "" for a denial, Route and Intent where the document was erased, of which they are. Retention is a class.
 type Decision struct {
-	Tenant  string
-	ID      string
-	Index   int64
-	Time    time.Time
-	Outcome string
-	Service string
-	Route   string
-	Intent  string
+	Tenant    string
+	ID        string
+	Index     int64
+	Time      time.Time
+	Outcome   string
+	Service   string
+	Route     string
+	Intent    string
+	Retention string
 }
 
 // Query says which decisions to list. What is zero is no condition. From is included, To is not.
@@ -238,7 +239,7 @@ type Sealed struct {
 	Disclosures []byte
 }
 
-// Erasure says of which decisions the content is to go: those of a Subject, by its opaque id, or those of a class of Retention with From <= time < To that nothing keeps. With the disclosures go the answers that were stored for idempotency keys, and with Documents the documents; rows and leaves stay.
+// Erasure says of which decisions the content is to go: those of a Subject, by its opaque id, or those of a class of Retention with From <= time < To that nothing keeps. With the disclosures go the answers that were stored for idempotency keys, and with Documents the documents, what they say the decisions violated, and Route and Intent; rows and leaves stay.
 type Erasure struct {
 	Tenant    string
 	Subject   string
@@ -254,11 +255,10 @@ type Holding struct {
 	Decisions []string
 }
 
-// NewDecision is a decision with what is stored beside it. Constraints are the ids of what its candidates violated, and Subjects the opaque ids of whom it is about, each once. Document and Disclosures are nil where they are not kept; the latter are sealed. Retention is a class.
+// NewDecision is a decision with what is stored beside it. Constraints are the ids of what its candidates violated, and Subjects the opaque ids of whom it is about, each once. Document and Disclosures are nil where they are not kept; the latter are sealed.
 type NewDecision struct {
 	Decision
 	Subjects    []string
-	Retention   string
 	Constraints []string
 	Document    []byte
 	Disclosures []byte

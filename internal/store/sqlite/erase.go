@@ -55,9 +55,35 @@ func (w *writer) erasures(ctx context.Context, b *store.Batch) error {
 		if _, err := w.exec(ctx, "UPDATE entries SET document = NULL"+of, args...); err != nil {
 			return err
 		}
+		if err := w.unlist(ctx, e.Tenant, ids, args[2:]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// constraintsOf lists what a tenant's decisions violated, each once, by as many steps in the primary key.
+const constraintsOf = `WITH RECURSIVE c(id) AS (
+		SELECT min(constraint_id) FROM violations WHERE tenant = ?1
+		UNION ALL SELECT (SELECT min(v.constraint_id) FROM violations v WHERE v.tenant = ?1 AND v.constraint_id > c.id) FROM c WHERE c.id IS NOT NULL
+	) SELECT id FROM c WHERE id IS NOT NULL`
+
+// unlist deletes what lists say of documents that are erased, so that they don't give away what these said; ids selects the decisions, with args. Violations are in order of the constraint, which stands before the decision.
+func (w *writer) unlist(ctx context.Context, tenant, ids string, args []any) error {
+	constraints, err := list(ctx, w.conn, func(row *sql.Rows, v *string) error { return row.Scan(v) }, constraintsOf, tenant)
+	if err != nil {
+		return err
+	}
+	for _, constraint := range constraints {
+		if _, err := w.exec(ctx, deleteViolations+ids+")", append([]any{tenant, constraint}, args...)...); err != nil {
+			return err
+		}
+	}
+	_, err = w.exec(ctx, "UPDATE decisions SET route = '', intent = '' WHERE tenant = ? AND id IN ("+ids+")", append([]any{tenant}, args...)...)
+	return err
+}
+
+const deleteViolations = "DELETE FROM violations WHERE tenant = ? AND constraint_id = ? AND decision IN ("
 
 // erased selects the ids of the decisions that an erasure is about.
 func erased(e *store.Erasure) (string, []any, error) {

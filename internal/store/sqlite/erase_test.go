@@ -31,8 +31,11 @@ func TestErasuresUseIndexes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, of := range []string{"disclosures WHERE tenant = ? AND decision IN (", "answers WHERE tenant = ? AND idx IN (SELECT idx FROM decisions WHERE tenant = 'a' AND id IN ("} {
-			query := "DELETE FROM " + of + ids + strings.Repeat(")", strings.Count(of, "("))
+		for _, of := range []string{
+			"DELETE FROM disclosures WHERE tenant = ? AND decision IN (", "DELETE FROM answers WHERE tenant = ? AND idx IN (SELECT idx FROM decisions WHERE tenant = 'a' AND id IN (",
+			strings.Replace(deleteViolations, "?", "'a'", 1), "UPDATE decisions SET route = '', intent = '' WHERE tenant = ? AND id IN (",
+		} {
+			query := of + ids + strings.Repeat(")", strings.Count(of, "("))
 			plan := planOf(t, s, query, append([]any{"a"}, args...))
 			for line := range strings.Lines(plan) {
 				if strings.HasPrefix(line, "SCAN") && !strings.Contains(line, "CONSTANT ROW") {
@@ -130,6 +133,32 @@ func before(t *testing.T, path string, version int64, statements ...string) {
 	for _, statement := range statements {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestEarlierErasures opens a store of before erasures of documents took along what lists say of them.
+func TestEarlierErasures(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "caio.db")
+	before(t, path, 7, "INSERT INTO logs VALUES ('a', 'o', 2, '')", "INSERT INTO entries VALUES ('a', 0, 't', x'00', NULL), ('a', 1, 't', x'00', x'7b')",
+		"INSERT INTO decisions VALUES ('a', CAST(zeroblob(15) || x'01' AS BLOB), 0, 5, 'routed', 's', 'internal', 'chat', 'standard'), ('a', CAST(zeroblob(15) || x'02' AS BLOB), 1, 5, 'routed', 's', 'internal', 'chat', 'standard')",
+		"INSERT INTO violations SELECT tenant, 'GDPR-44', id FROM decisions")
+	s, err := Open(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for constraint, want := range map[string]string{"": "2 chat internal, 1  ", "GDPR-44": "2 chat internal"} {
+		page, err := s.Search(context.Background(), "a", store.Query{Constraint: constraint, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, d := range page.Decisions {
+			got = append(got, d.ID[35:]+" "+d.Intent+" "+d.Route)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q: %q, expected %q", constraint, got, want)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (s *Store) Kept(ctx context.Context, tenant string, span store.Span, after 
 func scanKept(row *sql.Rows, v *store.Kept) error {
 	var id []byte
 	var time int64
-	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Statement, &v.Document, &v.Disclosures)
+	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Retention, &v.Statement, &v.Document, &v.Disclosures)
 	v.ID, v.Time, v.Document = idText(id), moment(time), unpack(v.Document)
 	return err
 }

@@ -93,7 +93,7 @@ func TestPackedDocuments(t *testing.T) {
 		at := time.UnixMilli(int64(1000 + i)).UTC()
 		ids[i] = storetest.DecisionID(at, i)
 		b.Entries = append(b.Entries, store.Entry{Tenant: "a", Index: int64(i), Type: "caio-decision+jws", Leaf: []byte(fmt.Sprint("leaf-", i))})
-		b.Decisions = append(b.Decisions, store.NewDecision{Decision: store.Decision{Tenant: "a", ID: ids[i], Index: int64(i), Time: at, Outcome: "denied", Intent: "chat"}, Retention: "standard", Document: document})
+		b.Decisions = append(b.Decisions, store.NewDecision{Decision: store.Decision{Tenant: "a", ID: ids[i], Index: int64(i), Time: at, Outcome: "denied", Intent: "chat", Retention: "standard"}, Document: document})
 	}
 	if err := s.Commit(ctx, b); err != nil {
 		t.Fatal(err)

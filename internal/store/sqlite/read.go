@@ -9,8 +9,13 @@ import (
 	"github.com/smarthausgroup/caio/internal/store"
 )
 
+// querier is the pool that reads, or the connection that writes.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // list runs a query and makes a value of each row.
-func list[T any](ctx context.Context, db *sql.DB, scan func(row *sql.Rows, v *T) error, query string, args ...any) (values []T, err error) {
+func list[T any](ctx context.Context, db querier, scan func(row *sql.Rows, v *T) error, query string, args ...any) (values []T, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, meaning(err)
@@ -57,12 +62,12 @@ func (s *Store) Entries(ctx context.Context, tenant string, from int64, limit in
 	return list(ctx, s.reads, scanEntry, "SELECT tenant, idx, type, leaf FROM entries WHERE tenant = ? AND idx >= ? ORDER BY idx LIMIT ?", tenant, from, max(0, limit))
 }
 
-const decisionColumns = "d.tenant, d.id, d.idx, d.time, d.outcome, d.service, d.route, d.intent"
+const decisionColumns = "d.tenant, d.id, d.idx, d.time, d.outcome, d.service, d.route, d.intent, d.retention"
 
 func scanDecision(row *sql.Rows, v *store.Decision) error {
 	var id []byte
 	var time int64
-	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent)
+	err := row.Scan(&v.Tenant, &id, &v.Index, &time, &v.Outcome, &v.Service, &v.Route, &v.Intent, &v.Retention)
 	v.ID, v.Time = idText(id), moment(time)
 	return err
 }

@@ -104,11 +104,21 @@ func testErasures(t *testing.T, open Opener) {
 	})
 }
 
-// leftOf compares what is left of one decision: its row, its leaf and whom it is about in any case.
+// leftOf compares what is left of one decision: its row but for what is the document's, its leaf and whom it is about in any case.
 func leftOf(t *rapid.T, s store.Store, d *store.NewDecision, i int, gone, without bool) {
 	ctx := context.Background()
-	if row, err := s.Decision(ctx, d.Tenant, d.ID); err != nil || !reflect.DeepEqual(row, d.Decision) {
+	want := d.Decision
+	if without {
+		want.Route, want.Intent = "", ""
+	}
+	if row, err := s.Decision(ctx, d.Tenant, d.ID); err != nil || !reflect.DeepEqual(row, want) {
 		t.Fatalf("the row: %v, %v", row, err)
+	}
+	for _, constraint := range d.Constraints {
+		page, err := s.Search(ctx, d.Tenant, store.Query{Constraint: constraint, Limit: store.MaxLimit})
+		if err != nil || slices.Contains(page.Decisions, want) == without {
+			t.Fatalf("found by what it violated, %s, without its document %t: %v, %v", constraint, without, page.Decisions, err)
+		}
 	}
 	if leaf, err := s.Statement(ctx, d.Tenant, d.ID); err != nil || string(leaf) != fmt.Sprintf("leaf %d", d.Index) {
 		t.Fatalf("the leaf: %q, %v", leaf, err)

@@ -31,10 +31,10 @@ func drawDecisions(t *rapid.T, tenant string, n int) []store.NewDecision {
 			Decision: store.Decision{
 				Tenant: tenant, ID: DecisionID(at, i), Index: int64(i), Time: at,
 				Outcome: rapid.SampledFrom(outcomes).Draw(t, "outcome"), Service: rapid.SampledFrom(services).Draw(t, "service"), Intent: rapid.SampledFrom(intents).Draw(t, "intent"),
+				Route: "internal", Retention: rapid.SampledFrom(classes).Draw(t, "retention"),
 			},
 			Constraints: rapid.SliceOfDistinct(rapid.SampledFrom(constraints), rapid.ID[string]).Draw(t, "constraints"),
 			Subjects:    rapid.SliceOfDistinct(rapid.SampledFrom(subjects), rapid.ID[string]).Draw(t, "subjects"),
-			Retention:   rapid.SampledFrom(classes).Draw(t, "retention"),
 		}
 	}
 	return decisions

@@ -97,9 +97,8 @@ func everything(tenant string) *store.Batch {
 	b := &store.Batch{
 		Logs: newLog(tenant, 5),
 		Decisions: []store.NewDecision{{
-			Decision:    store.Decision{Tenant: tenant, ID: id, Index: 0, Time: epoch, Outcome: "routed", Service: "s", Route: "internal", Intent: "chat"},
+			Decision:    store.Decision{Tenant: tenant, ID: id, Index: 0, Time: epoch, Outcome: "routed", Service: "s", Route: "internal", Intent: "chat", Retention: "standard"},
 			Subjects:    []string{SubjectID(1), SubjectID(2)},
-			Retention:   "standard",
 			Constraints: []string{"GDPR-44", "access.trust"},
 			Document:    []byte("document of " + tenant), Disclosures: []byte("disclosures of " + tenant),
 		}},
