@@ -74,6 +74,9 @@ type Ledger struct {
 	failed  atomic.Pointer[error] // why the last commit failed; nil when it was made
 	refused atomic.Pointer[error] // why nothing is written any more, as somebody outside found
 
+	outside sync.Mutex      // held while a checkpoint is kept outside the store
+	shown   map[string]bool // origins of logs of which somebody outside has shown another checkpoint, which is kept then
+
 	mu          sync.RWMutex
 	logs        map[string]store.Log        // what is durable
 	checkpoints map[string]store.Checkpoint // what is published, by tenant
@@ -120,7 +123,7 @@ func Open(ctx context.Context, s store.Store, o Options) (*Ledger, error) {
 	l := &Ledger{
 		Reader: s, store: s, options: o, history: history,
 		queue: make(chan *call, 4*o.MaxGroup), stopped: make(chan struct{}), logs: make(map[string]store.Log, len(logs)),
-		checkpoints: make(map[string]store.Checkpoint, len(logs)), notary: notary, trees: make(map[string]*tree, len(logs)), pending: map[string][]byte{},
+		checkpoints: make(map[string]store.Checkpoint, len(logs)), notary: notary, trees: make(map[string]*tree, len(logs)), pending: map[string][]byte{}, shown: map[string]bool{},
 	}
 	if err := l.openLogs(ctx, logs); err != nil {
 		return nil, err
@@ -149,7 +152,7 @@ func (l *Ledger) openLogs(ctx context.Context, logs []store.Log) error {
 		}
 		l.logs[log.Tenant], l.checkpoints[log.Tenant] = log, checkpoint
 		l.trees[log.Tenant] = tree
-		if err := l.options.Folder.write(log.Origin, checkpoint.Note); err != nil {
+		if err := l.keep(log.Origin, checkpoint.Note); err != nil {
 			return fmt.Errorf("ledger: keeping the checkpoint of a log outside the store: %w", err)
 		}
 	}
@@ -196,11 +199,25 @@ func (l *Ledger) log(tenant string) (store.Log, bool) {
 	return log, ok
 }
 
-// Refuse ends appending for good: somebody outside has shown a checkpoint that the log's key signed, and that the log does not extend. That one is kept in the folder, in place of the ledger's own, so that the next [Open] and [Recover] know what is lost. The first reason stays.
+// Refuse ends appending for good: somebody outside has shown a checkpoint that the log's key signed, and that the log does not extend. That one is kept in the folder, in place of the ledger's own, so that the next [Open] and [Recover] know what is lost. The first reason stays, and the last checkpoint.
 func (l *Ledger) Refuse(e *HeadError) error {
 	reason := error(e)
 	l.refused.CompareAndSwap(nil, &reason)
-	return l.options.Folder.write(e.Log.Origin, e.Published)
+	l.outside.Lock()
+	defer l.outside.Unlock()
+	err := l.options.Folder.write(e.Log.Origin, e.Published)
+	l.shown[e.Log.Origin] = l.shown[e.Log.Origin] || err == nil
+	return err
+}
+
+// keep keeps a checkpoint of the ledger's own outside the store, unless somebody else's is kept there. A commit may still be under way when that is shown.
+func (l *Ledger) keep(origin string, note []byte) error {
+	l.outside.Lock()
+	defer l.outside.Unlock()
+	if l.shown[origin] {
+		return nil
+	}
+	return l.options.Folder.write(origin, note)
 }
 
 // Writable is nil, or why nothing is appended any more, or why the last commit failed, until one is made again. What is a fault of a caller's does not count.

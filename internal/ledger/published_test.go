@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/smarthausgroup/caio/internal/ledger"
@@ -429,5 +430,36 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRefusedWhileWriting: what somebody outside shows of a log is what is kept of it, whole, whoever else shows something, and whatever is being committed.
+func TestRefusedWhileWriting(t *testing.T) {
+	ctx := context.Background()
+	for range 20 {
+		folder := ledger.Folder(t.TempDir())
+		s := openStore(t, filepath.Join(t.TempDir(), "caio.db"))
+		l := openLedger(t, s, ledger.Options{Folder: folder})
+		appendMany(t, l, "a", 1)
+		log, err := l.Log(ctx, "a")
+		must(t, err)
+		var group sync.WaitGroup
+		for n := range 8 {
+			group.Go(func() { _, _ = l.Append(ctx, entry("a", fmt.Sprint(n))) }) // it fails once the log is refused
+			group.Go(func() {
+				shown := strings.Repeat(fmt.Sprint(n), 1000*(n+1))
+				if err := l.Refuse(&ledger.HeadError{Log: log, Published: []byte(shown), Err: ledger.ErrForked}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		must(t, errors.Join(l.Close(), s.Close()))
+		text, err := os.ReadFile(filepath.Join(string(folder), log.Origin))
+		must(t, err)
+		n := int(text[0] - '0')
+		if n > 7 || string(text) != strings.Repeat(fmt.Sprint(n), 1000*(n+1)) {
+			t.Fatalf("%d bytes are kept, beginning with %.20q", len(text), text)
+		}
 	}
 }

@@ -125,7 +125,7 @@ func (l *Ledger) publish(g *group) {
 		l.pending[a.Origin] = g.batch.Checkpoints[i].Note
 	}
 	for origin, text := range l.pending {
-		if err := l.options.Folder.write(origin, text); err != nil {
+		if err := l.keep(origin, text); err != nil {
 			err = fmt.Errorf("ledger: keeping a checkpoint outside the store: %w", err)
 			l.failed.Store(&err)
 			continue
