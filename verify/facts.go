@@ -83,11 +83,18 @@ type Fact struct {
 	Text string `json:"text"`
 }
 
-// List is the facts for people, in the order in which they are asked for. Control characters are replaced.
+// maxFact is how many characters of a fact people are shown.
+const maxFact = 500
+
+// List is the facts for people, in the order in which they are asked for. Control characters are replaced, and what is longer than any honest fact is cut.
 func (f *Facts) List() []Fact {
 	var list []Fact
 	add := func(name, format string, args ...any) {
-		if text := plain(fmt.Sprintf(format, args...)); strings.TrimSpace(text) != "" {
+		text := plain(fmt.Sprintf(format, args...))
+		if runes := []rune(text); len(runes) > maxFact {
+			text = string(runes[:maxFact]) + "…"
+		}
+		if strings.TrimSpace(text) != "" {
 			list = append(list, Fact{name, text})
 		}
 	}

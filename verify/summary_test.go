@@ -108,6 +108,12 @@ func TestFacts(t *testing.T) {
 		lines = append(lines, f.Name+": "+f.Text)
 	}
 	golden(t, "facts.txt", []byte(strings.Join(lines, "\n")+"\n"))
+	long := verify.Facts{Tenant: strings.Repeat("é\x1b", 1000)}
+	for _, f := range long.List() {
+		if n := len([]rune(f.Text)); f.Name == "tenant" && (n != 501 || strings.ContainsRune(f.Text, 0x1b)) {
+			t.Errorf("%d characters of a tenant: %q", n, f.Text)
+		}
+	}
 	stranger := p.trust
 	stranger.Keys = verify.Keys{{Public: signer(t, 9).Public()}}
 	if r := verify.NewReport(p.evidence, stranger, verify.Check(t.Context(), p.evidence, stranger, verify.Options{}), verify.Whole{}); r.Facts.Signed {

@@ -70,7 +70,7 @@ A hold forbids it, and the answer says on what ground.`,
 			if body.Documents {
 				what = "the content and the documents"
 			}
-			return o.tell(cmd, erased, "erased: %s of %s, as entry %d of the log (subject %s)", what, plural(int64(erased.Decisions), "decision"), erased.Index, erased.Subject)
+			return o.tell(cmd, erased, "erased: %s of %s, as entry %d of the log (subject %s)", what, plural(erased.Decisions, "decision"), erased.Index, erased.Subject)
 		},
 	}
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why; it stands in the log, so it names nobody")
