@@ -40,6 +40,20 @@ func TestSentencesHoldNoControlCharacters(t *testing.T) {
 	}
 }
 
+// Verdicts quote what evidence and logs hold, which anybody can have written.
+func TestVerdictsHoldNoControlCharacters(t *testing.T) {
+	evil := "\x1b[2J\u009b2J\u202e\u2028"
+	r := verify.NewReport(nil, verify.Trust{}, []verify.Verdict{{Layer: verify.LayerReceipt, Status: verify.Fail, Reason: "a\nb" + evil, Pointer: "/" + evil, Want: evil, Got: evil}}, verify.Whole{})
+	for _, text := range []string{r.Verdicts[0].Reason, r.Verdicts[0].Pointer, r.Verdicts[0].Want, r.Verdicts[0].Got} {
+		if text == "" || strings.ContainsAny(text, "\x1b\n\u009b\u202e\u2028") {
+			t.Errorf("%q", text)
+		}
+	}
+	if !strings.HasPrefix(r.Verdicts[0].Reason, "a b") {
+		t.Errorf("%q", r.Verdicts[0].Reason)
+	}
+}
+
 func TestSentencesTellCloseObjectivesApart(t *testing.T) {
 	d := example(t).document
 	d.Candidates[1].Score.Objective = d.Candidates[0].Score.Objective - 1

@@ -35,6 +35,12 @@ type Whole struct {
 // NewReport sums up verdicts about ev, which is nil where the file could not be read.
 func NewReport(ev *Evidence, trust Trust, verdicts []Verdict, whole Whole) Report {
 	r := Report{Verdicts: append([]Verdict{}, verdicts...), Sentences: []string{}, NotShown: []string{}, Follows: whole.Follows}
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		for _, text := range []*string{&v.Reason, &v.Pointer, &v.Want, &v.Got} {
+			*text = plain(strings.ReplaceAll(*text, "\n", " "))
+		}
+	}
 	r.conclude()
 	if ev == nil {
 		return r

@@ -88,7 +88,7 @@ func window(line string, column, columns int) (part string, at int) {
 // printable is a line of a file with blanks for tabs, and without what a terminal would obey.
 func printable(line string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 {
+		if obeyed(r) {
 			return '?'
 		}
 		return r

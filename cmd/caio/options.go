@@ -95,7 +95,7 @@ func encode(form string, v any) ([]byte, error) {
 	case form == "yaml":
 		return toYAML(text)
 	}
-	return append(text, '\n'), nil
+	return append(escapedJSON(text), '\n'), nil
 }
 
 // tell writes the result of a command: v for machines, a sentence for people, and for people in a hurry nothing.
@@ -106,7 +106,7 @@ func (o *options) tell(cmd *cobra.Command, v any, format string, args ...any) er
 	if o.quiet {
 		return nil
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), harmless(fmt.Sprintf(format, args...), false))
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 type presenter struct {
 	w     io.Writer
 	width int // cells of a line, 0 for any number
+	color bool
 
 	plain, bold, faint, good, bad, warn, title lipgloss.Style
 }
@@ -32,6 +33,7 @@ func newPresenter(w io.Writer, color bool) *presenter {
 	return &presenter{
 		w:     w,
 		width: widthOf(w),
+		color: color,
 		plain: style(),
 		bold:  style().Bold(true),
 		faint: style().Faint(true),
@@ -42,7 +44,10 @@ func newPresenter(w io.Writer, color bool) *presenter {
 	}
 }
 
-func (p *presenter) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
+// printf writes what is harmless of a text.
+func (p *presenter) printf(format string, args ...any) {
+	fmt.Fprint(p.w, harmless(fmt.Sprintf(format, args...), p.color))
+}
 
 // explain turns a violation of a service into plain words.
 type explain func(service string, v contracts.Violation) string

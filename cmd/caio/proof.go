@@ -48,7 +48,7 @@ func newProofShow(o *options) *cobra.Command {
 				if err := json.Indent(&indented, evidence.Document, "", "  "); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", indented.Bytes())
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", escapedJSON(indented.Bytes()))
 				return err
 			}
 			p := o.present(cmd)

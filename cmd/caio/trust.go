@@ -48,7 +48,7 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 				return err
 			}
 			if output == "" {
-				_, err = cmd.OutOrStdout().Write(text)
+				_, err = cmd.OutOrStdout().Write(escapedJSON(text))
 				return err
 			}
 			return o.replaceTrust(cmd, output, text, roots, force)

@@ -174,6 +174,8 @@ func TestParseCheckpointRefuses(t *testing.T) {
 		"empty extension":        body + "\n\n\n" + signature,
 		"no origin":              with(0, ""),
 		"origin with a space":    with(0, "log example"),
+		"origin that drives":     with(0, "evil\u009b2J"),
+		"origin that turns":      with(0, "evil\u202e"),
 		"origin with U+00A0":     with(0, "log\u00a0example"),
 		"origin with a plus":     with(0, "log+example"),
 		"origin too long":        with(0, strings.Repeat("a", 256)),

@@ -79,9 +79,9 @@ func ParseKey(vkey string) (Key, error) {
 	return k, nil
 }
 
-// isName reports whether name can stand in a signature line.
+// isName reports whether name can stand in a signature line, and be shown: origins and names of keys are what programs print of a log that nobody vouches for.
 func isName(name string) bool {
-	return name != "" && len(name) <= maxName && isText([]byte(name)) && !strings.ContainsFunc(name, func(r rune) bool { return r == '+' || unicode.IsSpace(r) })
+	return name != "" && len(name) <= maxName && isText([]byte(name)) && !strings.ContainsFunc(name, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) })
 }
 
 // isText reports whether text may stand in a signed note: UTF-8 without control characters but the line feed.

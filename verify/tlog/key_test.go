@@ -71,7 +71,7 @@ func TestParseKeyRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, %v", what, k, err)
 		}
 	}
-	for _, name := range []string{"", "a b", "a+b", "a\x01", "a\xff", "a\n", "a\u2003b", strings.Repeat("a", 256)} {
+	for _, name := range []string{"", "a b", "a+b", "a\x01", "a\xff", "a\n", "a\u2003b", "a\u009b2J", "a\x7f", "a\u202eb", strings.Repeat("a", 256)} {
 		if k, err := tlog.NewKey(name, tlog.Ed25519, public); !errors.Is(err, tlog.ErrMalformed) {
 			t.Errorf("%q: got %v, %v", name, k, err)
 		}
