@@ -60,7 +60,7 @@ func newMetrics() *metrics {
 		groups:            prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_entries", Help: "Entries of the log that one transaction wrote.", Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 		commits:           prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caio_commit_duration_seconds", Help: "Time that one transaction took until it was durable.", Buckets: seconds}),
 	}
-	m.witnessAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_witness_answers_total", Help: "Checkpoints that a witness was asked to cosign, by what came of it: cosigned, failed, refused, behind or forked. The last two are faults of a log here."}, []string{"witness", "result"})
+	m.witnessAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caio_witness_answers_total", Help: "Checkpoints that a witness was asked to cosign, by what came of it: cosigned, failed, refused, clock, back, behind or forked. The last two are faults of a log here."}, []string{"witness", "result"})
 	m.witnessLatest = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "caio_witness_latest_cosignature_seconds", Help: "When a witness last cosigned a checkpoint, in seconds since 1970; each is asked once a minute even if no log grows."}, []string{"witness"})
 	m.registry.MustRegister(m.requests, m.durations, m.decisions, m.decisionTime, m.violations, m.failures, m.shadowEvaluations, m.shadowDivergences, m.shadowDropped, m.shadowsAside, m.unauthenticated, m.groups, m.commits, m.witnessAnswers, m.witnessLatest,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

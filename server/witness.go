@@ -208,6 +208,9 @@ func (s *Server) witnessAnswered(a witness.Answer) {
 	switch a.Result {
 	case witness.Cosigned:
 		return
+	case witness.WentBack:
+		s.config.Logger.Warn("a witness forgot what it cosigned", "witness", a.Witness.Key().Name, "log", a.Origin, "size", a.Size, "result", string(a.Result), slog.Any("error", a.Err))
+		return
 	case witness.Behind, witness.Forked:
 		if log, ok := s.ledger.Origin(a.Origin); ok {
 			if err := s.heed(s.contradiction(context.Background(), a.Witness, log)); err != nil {

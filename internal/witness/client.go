@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/smarthausgroup/caio/verify/tlog"
 )
@@ -64,42 +66,51 @@ func (c *Client) Key() tlog.Key { return c.key }
 // URL is its submission prefix, without a slash at the end.
 func (c *Client) URL() string { return c.prefix }
 
+// Given is what a witness gave for a checkpoint.
+type Given struct {
+	Signature tlog.Signature
+	Time      time.Time // that it states, by its own clock
+	// Known is the size of the latest checkpoint that it said to have cosigned where that was not the one that the client believed in, otherwise -1. It stands beside an error too.
+	Known int64
+}
+
 // Cosign has the witness cosign a checkpoint, and verifies what it answers. From is the size of the latest one that it cosigned, as far as is known; where the witness knows another, the client proves from that.
 // Log is the key that signed the checkpoint.
 //
 // Errors: [*RefusedError]; [*SizeError] where the witness has cosigned a larger checkpoint than this one, so that entries were lost or the log is served twice; tlog.ErrMalformed and tlog.ErrSignature for an answer that is none. Others pass: the witness can't be reached, or is not well.
-func (c *Client) Cosign(ctx context.Context, log tlog.Key, checkpoint tlog.Checkpoint, from int64, prove Prover) (tlog.Signature, error) {
+func (c *Client) Cosign(ctx context.Context, log tlog.Key, checkpoint tlog.Checkpoint, from int64, prove Prover) (Given, error) {
+	known := int64(-1)
 	for range maxTurns {
 		request := Request{Old: from, Checkpoint: checkpoint}
 		var err error
 		if from > 0 && from < checkpoint.Size {
 			if request.Proof, err = prove(ctx, from, checkpoint.Size); err != nil {
-				return tlog.Signature{}, fmt.Errorf("proving %s from size %d to %d: %w", checkpoint.Origin, from, checkpoint.Size, err)
+				return Given{Known: known}, fmt.Errorf("proving %s from size %d to %d: %w", checkpoint.Origin, from, checkpoint.Size, err)
 			}
 		}
-		s, err := c.ask(ctx, log, request)
+		v, s, err := c.ask(ctx, log, request)
 		var size *SizeError
 		if !errors.As(err, &size) || size.Size > checkpoint.Size {
-			return s, err
+			return Given{s, v.Time, known}, err
 		}
 		if size.Size == from {
-			return tlog.Signature{}, fmt.Errorf("the witness answers that it knows %s at size %d, and takes no proof from there", checkpoint.Origin, from)
+			return Given{Known: known}, fmt.Errorf("the witness answers that it knows %s at size %d, and takes no proof from there", checkpoint.Origin, from)
 		}
-		from = size.Size
+		from, known = size.Size, size.Size
 	}
-	return tlog.Signature{}, fmt.Errorf("the size at which the witness knows %s changed %d times while it was asked: is the log served twice?", checkpoint.Origin, maxTurns)
+	return Given{Known: known}, fmt.Errorf("the size at which the witness knows %s changed %d times while it was asked: is the log served twice?", checkpoint.Origin, maxTurns)
 }
 
 // ask sends one request.
-func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signature, error) {
+func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Verified, tlog.Signature, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.prefix+"/add-checkpoint", bytes.NewReader(r.Encode()))
 	if err != nil {
-		return tlog.Signature{}, err
+		return tlog.Verified{}, tlog.Signature{}, err
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	answer, err := c.do(request)
 	if err != nil {
-		return tlog.Signature{}, err
+		return tlog.Verified{}, tlog.Signature{}, err
 	}
 	switch status := answer.status; {
 	case status == http.StatusOK:
@@ -107,13 +118,13 @@ func (c *Client) ask(ctx context.Context, log tlog.Key, r Request) (tlog.Signatu
 	case status == http.StatusConflict && answer.kind == sizeType:
 		size, err := parseSize(strings.TrimSuffix(string(answer.body), "\n"))
 		if err != nil {
-			return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+			return tlog.Verified{}, tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
 		}
-		return tlog.Signature{}, &SizeError{size}
+		return tlog.Verified{}, tlog.Signature{}, &SizeError{size}
 	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout && status != http.StatusConflict:
-		return tlog.Signature{}, &RefusedError{status, reason(answer.body)}
+		return tlog.Verified{}, tlog.Signature{}, &RefusedError{status, reason(answer.body)}
 	}
-	return tlog.Signature{}, answer.other()
+	return tlog.Verified{}, tlog.Signature{}, answer.other()
 }
 
 // ErrNotKept says that a witness shows no checkpoint of a log: it cosigned none, or serves monitors elsewhere.
@@ -175,22 +186,23 @@ func (c *Client) do(request *http.Request) (reply, error) {
 }
 
 // open takes the witness's cosignature out of its answer. Those of keys that are not known are left out.
-func (c *Client) open(log tlog.Key, checkpoint tlog.Checkpoint, body []byte) (tlog.Signature, error) {
+func (c *Client) open(log tlog.Key, checkpoint tlog.Checkpoint, body []byte) (tlog.Verified, tlog.Signature, error) {
 	list, err := tlog.ParseSignatures(body)
 	if err != nil {
-		return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+		return tlog.Verified{}, tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
 	}
 	for _, s := range list {
 		if s.Name != c.key.Name || s.ID != c.key.ID() {
 			continue
 		}
 		checkpoint.Signatures = append(of(log, checkpoint.Signatures), s)
-		if _, _, err := checkpoint.Verify(log, c.key); err != nil {
-			return tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
+		verified, _, err := checkpoint.Verify(log, c.key)
+		if err != nil {
+			return tlog.Verified{}, tlog.Signature{}, fmt.Errorf("the witness's answer: %w", err)
 		}
-		return s, nil
+		return verified[len(verified)-1], s, nil
 	}
-	return tlog.Signature{}, fmt.Errorf("the witness's answer: %w: none is of the key %s", tlog.ErrSignature, c.key)
+	return tlog.Verified{}, tlog.Signature{}, fmt.Errorf("the witness's answer: %w: none is of the key %s", tlog.ErrSignature, c.key)
 }
 
 // of are the signatures that name a key.
@@ -208,7 +220,7 @@ func of(key tlog.Key, list []tlog.Signature) []tlog.Signature {
 func reason(body []byte) string {
 	line, _, _ := strings.Cut(string(body[:min(len(body), maxReason)]), "\n")
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.In(r, unicode.Cc, unicode.Cf) {
 			return -1
 		}
 		return r

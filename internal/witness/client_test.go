@@ -31,7 +31,10 @@ func TestClientCatchesUp(t *testing.T) {
 				t.Errorf("known %d, believed %d: %v", known, believed, err)
 				continue
 			}
-			c.Signatures = append(c.Signatures, s)
+			c.Signatures = append(c.Signatures, s.Signature)
+			if s.Time.Unix() != noon || (s.Known >= 0) != (believed != known) || s.Known >= 0 && s.Known != known {
+				t.Errorf("known %d, believed %d: %+v", known, believed, s)
+			}
 			verified, unknown, err := c.Verify(logKey(t), w.Key())
 			if err != nil || len(verified) != 2 || len(unknown) != 0 || verified[1].Time.Unix() != noon {
 				t.Errorf("known %d, believed %d: %v %v %v", known, believed, verified, unknown, err)
@@ -118,7 +121,7 @@ func TestClientTakesNoOtherAnswer(t *testing.T) {
 		server := httptest.NewServer(answer)
 		client := must(NewClient(server.URL, key(t, witnessName, tlog.CosignatureV1, 11), nil))(t)
 		s, err := client.Cosign(t.Context(), logKey(t), checkpoint, 0, good.Prove)
-		if got := resultOf(err); got != Failed || s.Name != "" {
+		if got := resultOf(err); got != Failed || s.Signature.Name != "" {
 			t.Errorf("%s: %s, %v", name, got, err)
 		} else if strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%s: %q", name, err)
@@ -131,8 +134,8 @@ func TestClientTakesNoOtherAnswer(t *testing.T) {
 	}))
 	defer server.Close()
 	client := must(NewClient(server.URL+"/", key(t, witnessName, tlog.CosignatureV1, 11), nil))(t)
-	if s, err := client.Cosign(t.Context(), logKey(t), checkpoint, 0, good.Prove); err != nil || string(s.Encode()) != mine {
-		t.Errorf("%v, %s", err, s.Encode())
+	if s, err := client.Cosign(t.Context(), logKey(t), checkpoint, 0, good.Prove); err != nil || string(s.Signature.Encode()) != mine {
+		t.Errorf("%v, %s", err, s.Signature.Encode())
 	}
 }
 

@@ -24,22 +24,49 @@ type Log interface {
 // Result is what came of asking a witness.
 type Result string
 
-// The results. Behind and Forked are faults of the log, not of the witness.
+// The results. Behind and Forked are faults of the log, not of the witness; WentBack is told beside what came of asking it then.
 const (
 	Cosigned Result = "cosigned"
 	Failed   Result = "failed"  // not reached in time, or not well: asked again
 	Refused  Result = "refused" // does not know the log, or its key
 	Behind   Result = "behind"  // has cosigned a larger checkpoint of the log than there is
 	Forked   Result = "forked"  // has cosigned something else under the log's name
+	Clock    Result = "clock"   // cosigned at a time that is not this one: left out
+	WentBack Result = "back"    // knows less of the log than it cosigned before
 )
+
+// maxSkew is how far a witness's clock may be off from the server's. A verifier forgives as much: with more, a proof of the server's would fail as back-dated, or as made after the witnesses saw it.
+const maxSkew = time.Minute
+
+// ClockError says that a witness cosigned at a time that is not the one at which it was asked.
+type ClockError struct{ Time, Now time.Time }
+
+// Error tells what to do.
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("it cosigned at %s, when it was %s here: one of the two clocks is wrong, and the cosignature is left out, since decisions would seem to be dated back under it", e.Time.UTC().Format(time.RFC3339), e.Now.UTC().Format(time.RFC3339))
+}
+
+// BackError says that a witness does not know any more what it cosigned before.
+type BackError struct{ Was, Is int64 } // sizes
+
+// Error tells what to do.
+func (e *BackError) Error() string {
+	return fmt.Sprintf("it cosigned the log at size %d, and knows it at size %d now: its state is an older copy, so that it would vouch for another log in place of this one from there on. Whoever runs it has to put the newest state back, or to begin with a new key", e.Was, e.Is)
+}
 
 // resultOf says what an error of [Client.Cosign] comes to.
 func resultOf(err error) Result {
 	var refused *RefusedError
 	var size *SizeError
+	var clock *ClockError
+	var back *BackError
 	switch {
 	case err == nil:
 		return Cosigned
+	case errors.As(err, &clock):
+		return Clock
+	case errors.As(err, &back):
+		return WentBack
 	case errors.As(err, &size):
 		return Behind
 	case errors.As(err, &refused) && refused.Forked():
@@ -50,7 +77,7 @@ func resultOf(err error) Result {
 	return Failed
 }
 
-// Answer is what a witness said to a checkpoint. Err is nil where it cosigned.
+// Answer is what a witness said to a checkpoint. Err is nil where it cosigned. Of one that went back there are two.
 type Answer struct {
 	Witness *Client
 	Origin  string
@@ -214,38 +241,75 @@ func (r *Rounds) due(c tlog.Checkpoint) bool {
 // ask has a witness cosign, and remembers what came of it.
 func (r *Rounds) ask(ctx context.Context, i int, log Log, c tlog.Checkpoint) (tlog.Signature, error) {
 	w, here := r.Witnesses[i], place{i, c.Origin}
-	r.mu.Lock()
-	from := min(r.sizes[here], c.Size)
-	r.mu.Unlock()
+	was := r.known(ctx, here)
 	within, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	s, err := w.Cosign(within, log.Key(), c, from, log.Prove)
+	asked := r.Clock()
+	given, err := w.Cosign(within, log.Key(), c, min(was, c.Size), log.Prove)
 	if ctx.Err() != nil {
-		return s, ctx.Err() // the server is ending: that says nothing of the witness
+		return given.Signature, ctx.Err() // the server is ending: that says nothing of the witness
+	}
+	is := max(was, given.Known)
+	if given.Known >= 0 && given.Known < was {
+		is = given.Known
+		back := &BackError{was, is}
+		r.Observe(Answer{w, c.Origin, c.Size, resultOf(back), back})
+	}
+	if err == nil {
+		is = c.Size // also where its clock is wrong
+		err = onTime(given.Time, asked, r.Clock())
 	}
 	r.Observe(Answer{w, c.Origin, c.Size, resultOf(err), err})
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sizes[here] = is
 	if err == nil {
-		r.sizes[here] = c.Size
 		delete(r.rests, here)
 		delete(r.rests, place{i, ""})
-		return s, nil
+		return given.Signature, nil
 	}
-	if resultOf(err) == Failed {
+	if result := resultOf(err); result == Failed || result == Clock {
 		here.origin = "" // whatever it is, the other logs would meet it too
 	}
-	if now := r.Clock(); !now.Before(r.rests[here].until) { // others were asked at the same time, and failed
+	if !r.rests[here].lasts(r) { // others were asked at the same time, and failed
 		length := min(max(2*r.rests[here].length, r.Interval), r.MaxRest)
-		r.rests[here] = rest{length, now.Add(length)}
+		r.rests[here] = rest{length, r.Clock().Add(length)}
 	}
-	return s, err
+	return given.Signature, err
+}
+
+// known is the size of the latest checkpoint that a witness cosigned, as far as is known: also from before the server was started.
+func (r *Rounds) known(ctx context.Context, here place) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	size, known := r.sizes[here]
+	if known {
+		return size
+	}
+	// What can't be read is found where it is written.
+	if c, err := r.Archive.Latest(ctx, here.origin); err == nil && c != nil && len(of(r.Witnesses[here.witness].key, c.Signatures)) > 0 {
+		size = c.Size
+	}
+	return size
+}
+
+// onTime is a [ClockError] where a cosignature's time is not between when it was asked for and when it came.
+func onTime(at, asked, came time.Time) error {
+	if at.Add(maxSkew).Before(asked) || at.After(came.Add(maxSkew)) {
+		return &ClockError{at, came}
+	}
+	return nil
 }
 
 // resting reports whether a witness is not to be asked yet.
 func (r *Rounds) resting(i int, origin string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.Clock()
-	return now.Before(r.rests[place{i, origin}].until) || now.Before(r.rests[place{i, ""}].until)
+	return r.rests[place{i, origin}].lasts(r) || r.rests[place{i, ""}].lasts(r)
+}
+
+// lasts reports whether a rest is not over: one that would last longer than any is from before the clock was set back.
+func (e rest) lasts(r *Rounds) bool {
+	left := e.until.Sub(r.Clock())
+	return left > 0 && left <= r.MaxRest
 }

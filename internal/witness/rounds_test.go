@@ -3,6 +3,7 @@ package witness
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -30,13 +31,19 @@ type stage struct {
 	answers []Answer
 }
 
-func set(t *testing.T, quorum int, log *written) *stage {
+// set puts up a stage on which the clock of the second witness is off by skew.
+func set(t *testing.T, quorum int, log *written, skew ...time.Duration) *stage {
 	t.Helper()
 	s := &stage{clock: newClock(), log: log, archive: must(OpenArchive(t.Context(), filepath.Join(t.TempDir(), "cosigned.db")))(t)}
 	t.Cleanup(func() { s.archive.Close() })
 	var clients []*Client
 	for n := range byte(2) {
-		w, server, client := serve(t, n, s.clock)
+		of := s.clock
+		if n == 1 && skew != nil {
+			of = newClock()
+			of.pass(skew[0])
+		}
+		w, server, client := serve(t, n, of)
 		s.witnesses, s.servers, clients = append(s.witnesses, w), append(s.servers, server), append(clients, client)
 	}
 	s.Rounds = must(NewRounds(Options{
@@ -258,6 +265,64 @@ func TestRoundsEnd(t *testing.T) {
 	for _, a := range s.answers {
 		if a.Result == Failed {
 			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// TestRoundsHoldTimesToTheClock: a witness whose clock is wrong takes nothing from what the other vouches for, and vouches for nothing itself.
+func TestRoundsHoldTimesToTheClock(t *testing.T) {
+	for skew, want := range map[time.Duration]Result{0: Cosigned, maxSkew: Cosigned, -maxSkew: Cosigned, maxSkew + time.Second: Clock, -maxSkew - time.Second: Clock, 2 * time.Hour: Clock, -2 * time.Hour: Clock} {
+		for quorum, kept := range map[int]int64{1: 10, 2: 0} {
+			s := set(t, quorum, newLog(10), skew)
+			signatures := 2 // of the log, and of one
+			if want == Cosigned {
+				signatures, kept = 3, 10
+			}
+			if got := s.round(t); got != [2]Result{Cosigned, want} || s.latest(t) != kept {
+				t.Errorf("%v off, quorum %d: %v, kept %d", skew, quorum, got, s.latest(t))
+			}
+			if c := must(s.archive.Latest(t.Context(), origin))(t); c != nil && len(c.Signatures) != signatures {
+				t.Errorf("%v off: kept with %d signatures", skew, len(c.Signatures))
+			}
+			for _, a := range s.answers {
+				if a.Err != nil && !strings.Contains(a.Err.Error(), "one of the two clocks is wrong") {
+					t.Error(a.Err)
+				}
+			}
+		}
+	}
+}
+
+// TestRoundsNoticeAWitnessThatWentBack: one whose state is an older copy is named, once, in this run of the server and after a restart of it.
+func TestRoundsNoticeAWitnessThatWentBack(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		s := set(t, 1, newLog(10))
+		s.round(t)
+		s.log.write(20)
+		s.round(t)
+		back, _, _ := serve(t, 1, s.clock)
+		must(back.Add(t.Context(), Request{0, nil, s.log.at(t, 10)}))(t)
+		s.servers[1].Config.Handler = back.Handler(slog.New(slog.DiscardHandler))
+		if restart {
+			s.Rounds = must(NewRounds(s.Options))(t)
+		}
+		s.log.write(30)
+		s.clock.pass(s.Interval)
+		s.answers = nil
+		if err := s.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		slices.SortStableFunc(s.answers, func(a, b Answer) int {
+			return slices.Index(s.Witnesses, a.Witness) - slices.Index(s.Witnesses, b.Witness)
+		})
+		var found *BackError
+		if len(s.answers) != 3 || s.answers[1].Result != WentBack || !errors.As(s.answers[1].Err, &found) || *found != (BackError{20, 10}) || s.answers[2].Result != Cosigned {
+			t.Errorf("after a restart %v: %+v", restart, s.answers)
+		}
+		s.log.write(40)
+		s.clock.pass(s.Interval)
+		if got := s.round(t); got != [2]Result{Cosigned, Cosigned} {
+			t.Errorf("told again: %v", got)
 		}
 	}
 }
