@@ -113,6 +113,9 @@ func (c *cases) decoded(ctx context.Context, k *store.Kept) (*verify.Document, [
 		return nil, nil, cmp.Or(err, impact.ErrErased)
 	}
 	document, err := verify.DecodeDocument(k.Document)
+	if err == nil {
+		err = c.tenant.holdListed(k.Decision, document)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

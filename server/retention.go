@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -87,63 +88,91 @@ func (s *Server) startSweeping() {
 	})
 }
 
-// Sweep erases what is older than its class of retention is kept, of every tenant, and states each in its log. It overwrites what an erasure before could not. The server does it by itself, every hour.
+// Sweep erases what is older than its class of retention is kept, of every tenant, and states each in its log; where that fails for one tenant, the others' is erased all the same. It overwrites what an erasure before could not. The server does it by itself, every hour.
 func (s *Server) Sweep(ctx context.Context) error {
 	if err := s.config.Subjects.Scrub(ctx); err != nil {
 		return err
 	}
+	var errs []error
 	for _, t := range s.openTenants() {
-		for _, class := range slices.Sorted(maps.Keys(s.config.Retention.Classes)) {
-			ages := s.config.Retention.Classes[class]
-			if month, ok := due(s.now(), ages.ContentDays); ok {
-				if err := s.expire(ctx, t, class, month, false); err != nil {
-					return err
-				}
+		errs = append(errs, s.sweep(ctx, t))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) sweep(ctx context.Context, t *tenant) error {
+	for _, class := range slices.Sorted(maps.Keys(s.config.Retention.Classes)) {
+		ages := s.config.Retention.Classes[class]
+		if month, ok := due(s.now(), ages.ContentDays); ok {
+			if err := s.expire(ctx, t, class, month, false); err != nil {
+				return err
 			}
-			if month, ok := due(s.now(), ages.DocumentDays); ok {
-				if err := s.expire(ctx, t, class, month, true); err != nil {
-					return err
-				}
+		}
+		if month, ok := due(s.now(), ages.DocumentDays); ok {
+			if err := s.expire(ctx, t, class, month, true); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// expire erases content, and documents where that is said, of a class up to a month.
+// expire erases content, and documents where that is said, of a class up to a month. The class of each decision is held to its statement first, which takes a second for some thousands: nobody waits for that.
 func (s *Server) expire(ctx context.Context, t *tenant, class string, month int64, documents bool) error {
+	due, err := s.expiring(ctx, t, class, month, documents)
+	if err != nil || due == nil {
+		return err
+	}
+	if err := s.holdSpan(ctx, t, store.Span{From: due.aged.From, To: due.aged.To}); err != nil {
+		return err
+	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	now := t.keeping.Load()
-	holding, everything := now.holding()
-	if everything {
-		return nil
-	}
-	keep, err := s.keptSubjects(ctx, t, holding)
-	if err != nil {
+	if due, err = s.expiring(ctx, t, class, month, documents); err != nil || due == nil {
 		return err
 	}
-	aged := store.Erasure{Retention: class, From: now.expiredUntil(class, documents), To: seal.MonthEnd(month), Keep: holding, Documents: documents}
-	of := t.everywhere(aged)
-	rows, err := s.erasable(ctx, of)
-	if err != nil {
-		return err
-	}
-	keys, err := s.config.Subjects.Due(ctx, t.name, class, month, keep)
-	if err != nil || rows == 0 && keys == 0 {
-		return err
-	}
-	aged.Keep = store.Holding{}
-	left, err := s.erasable(ctx, t.everywhere(aged))
+	all := due.aged
+	all.Keep = store.Holding{}
+	left, err := s.erasable(ctx, t.everywhere(all))
 	if err != nil {
 		return err
 	}
 	a := act{actor: s.config.Issuer, reason: "retention", at: s.now()}
-	r := verify.ErasureRecord{Kind: verify.KindExpired, Retention: class, Through: seal.MonthEnd(month - 1).Format(monthForm), Kept: left - rows, Documents: documents}
-	if _, err := s.eraseEntries(ctx, t, a, erasing{r, of}); err != nil {
+	r := verify.ErasureRecord{Kind: verify.KindExpired, Retention: class, Through: seal.MonthEnd(month - 1).Format(monthForm), Kept: left - due.rows, Documents: documents}
+	if _, err := s.eraseEntries(ctx, t, a, erasing{r, t.everywhere(due.aged)}); err != nil {
 		return err
 	}
-	return s.config.Subjects.Expire(ctx, t.name, class, month, keep)
+	return s.config.Subjects.Expire(ctx, t.name, class, month, due.keep)
+}
+
+// expiring is what is due for its age: which decisions, of how many there is something left, and the subjects whose keys are kept all the same.
+type expiring struct {
+	aged store.Erasure
+	rows int64
+	keep map[string]bool
+}
+
+// expiring is nil where nothing is due, or everything is held.
+func (s *Server) expiring(ctx context.Context, t *tenant, class string, month int64, documents bool) (*expiring, error) {
+	now := t.keeping.Load()
+	holding, everything := now.holding()
+	if everything {
+		return nil, nil
+	}
+	keep, err := s.keptSubjects(ctx, t, holding)
+	if err != nil {
+		return nil, err
+	}
+	due := &expiring{keep: keep}
+	due.aged = store.Erasure{Retention: class, From: now.expiredUntil(class, documents), To: seal.MonthEnd(month), Keep: holding, Documents: documents}
+	if due.rows, err = s.erasable(ctx, t.everywhere(due.aged)); err != nil {
+		return nil, err
+	}
+	keys, err := s.config.Subjects.Due(ctx, t.name, class, month, keep)
+	if err != nil || due.rows == 0 && keys == 0 {
+		return nil, err
+	}
+	return due, nil
 }
 
 // keptSubjects are the subjects, by their opaque ids, whose keys holds need.

@@ -56,11 +56,17 @@ func (s *Server) searchDecisions(c *call) error {
 	if err != nil {
 		return err
 	}
+	keys, err := s.publicKeys(c.ctx())
+	if err != nil {
+		return err
+	}
 	list := DecisionList{Decisions: []DecisionSummary{}, Next: page.Next}
 	for _, d := range page.Decisions {
-		list.Decisions = append(list.Decisions, DecisionSummary{
-			DecisionID: d.ID, Time: d.Time.UTC().Format(verify.TimeFormat), Intent: d.Intent, Outcome: d.Outcome, Service: d.Service, Route: d.Route, Index: d.Index,
-		})
+		summary, err := s.listed(c.ctx(), c.tenant, d, q.Get("constraint"), keys)
+		if err != nil {
+			return err
+		}
+		list.Decisions = append(list.Decisions, summary)
 	}
 	return c.answer(http.StatusOK, list)
 }
@@ -166,11 +172,13 @@ func (s *Server) past(ctx context.Context, t *tenant, id string) (*past, error) 
 	if _, err := t.holdDocument(row, p.statement, p.text, keys); err != nil {
 		return nil, err
 	}
-	p.document, err = verify.DecodeDocument(p.text)
-	return p, err
+	if p.document, err = verify.DecodeDocument(p.text); err != nil {
+		return nil, err
+	}
+	return p, t.holdListed(row, p.document)
 }
 
-// holdDocument holds a stored document, where there is one, to the statement that was signed of it, and that to the decision under whose id it is listed.
+// holdDocument holds a stored document, where there is one, to the statement that was signed of it, and that to the decision under whose id it is listed, and to what that is listed as.
 func (t *tenant) holdDocument(d store.Decision, statement, document []byte, keys verify.Keys) (claims verify.Statement, err error) {
 	if _, err := verify.Verify(verify.TypDecision, statement, keys, &claims); err != nil {
 		return claims, t.misplaced(d.Index, "the statement does not hold", err)
@@ -181,7 +189,7 @@ func (t *tenant) holdDocument(d store.Decision, statement, document []byte, keys
 	if digest := verify.Digest(document); document != nil && digest != claims.Doc {
 		return claims, t.misplaced(d.Index, fmt.Sprintf("the stored document of decision %s has the digest %s, and its statement says %s", d.ID, digest, claims.Doc), nil)
 	}
-	return claims, nil
+	return claims, t.holdRow(d, claims)
 }
 
 // readerOfPast puts a decision into words with the contracts and rules of its time, which may not be those in force.
