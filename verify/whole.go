@@ -50,13 +50,11 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		erasure = nil // it stands in a log that follows
 	}
 	w := &whole{snapshot: none, attestations: none, settings: none, bundles: map[string]int64{}, rests: map[rest]resting{}, history: newHistory(d), erasure: erasure, erasedAt: -1}
-	log, err := usable(ctx, at, o.Log)
-	if err != nil {
-		w.unreadable = err
+	if w.unreadable = unusable(ctx, at, o.Log); w.unreadable != nil {
 		return w
 	}
 	var bad error
-	checked, err := tlog.CheckLog(ctx, log, tlog.Options{
+	checked, err := tlog.CheckLog(ctx, o.Log, tlog.Options{
 		Keys: at.keys, Earlier: []tlog.Checkpoint{at.proof.Checkpoint}, Progress: o.Progress,
 		Leaf: func(index int64, leaf []byte) error {
 			if err := w.follow(index, leaf, d, at, trust); err != nil && bad == nil {
@@ -89,41 +87,27 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 	return w
 }
 
-// usable is the log with the checkpoint that it has now. What the log's key did not sign says nothing against anybody, since anyone can serve it; nor does another log, or a copy that was made before the receipt.
-func usable(ctx context.Context, at *proved, log tlog.Source) (tlog.Source, error) {
+// unusable is why nothing can be told by a log. What the log's key did not sign says nothing against anybody, since anyone can serve it; nor does another log, or a copy that was made before the receipt.
+func unusable(ctx context.Context, at *proved, log tlog.Source) error {
 	text, err := log.Read(ctx, tlog.CheckpointPath, tlog.MaxCheckpointBytes+1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c, err := tlog.ParseCheckpoint(text)
 	if err != nil {
-		return nil, fmt.Errorf("what is there in place of its checkpoint is none: %w", err)
+		return fmt.Errorf("what is there in place of its checkpoint is none: %w", err)
 	}
 	receipt := at.proof.Checkpoint
 	if c.Origin != receipt.Origin {
-		return nil, fmt.Errorf("it is the log %s, and the decision stands in %s: give that one", plain(c.Origin), receipt.Origin)
+		return fmt.Errorf("it is the log %s, and the decision stands in %s: give that one", plain(c.Origin), receipt.Origin)
 	}
 	if _, _, err = c.Verify(at.keys...); err != nil {
-		return nil, fmt.Errorf("what is there in place of its checkpoint is not signed as one: %w", err)
+		return fmt.Errorf("what is there in place of its checkpoint is not signed as one: %w", err)
 	}
 	if c.Size < receipt.Size {
-		return nil, fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, receipt.Size)
+		return fmt.Errorf("it has %d entries, and had %d when the receipt was made: bring the copy up to date", c.Size, receipt.Size)
 	}
-	return under{log, text}, nil
-}
-
-// under is a log whose checkpoint was read already.
-type under struct {
-	tlog.Source
-	checkpoint []byte
-}
-
-// Read implements [tlog.Source].
-func (u under) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	if path == tlog.CheckpointPath {
-		return u.checkpoint, nil
-	}
-	return u.Source.Read(ctx, path, limit)
+	return nil
 }
 
 // follow takes in an entry. Those that change what is in force below base have to hold.
