@@ -3,28 +3,12 @@ package server_test
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
 )
-
-// servedLog is a log where the server serves it.
-type servedLog struct {
-	i             *installation
-	token, origin string
-}
-
-// Read implements [tlog.Source].
-func (l servedLog) Read(_ context.Context, path string, _ int64) ([]byte, error) {
-	r := l.i.call("GET", "/log/"+l.origin+"/"+path, l.token, "")
-	if r.status != 200 {
-		return nil, fmt.Errorf("%s: %d: %w", path, r.status, fs.ErrNotExist)
-	}
-	return r.body, nil
-}
 
 // What the ledger counts for scoring is what a reader of the log counts.
 func TestHistoryIsThatOfTheLog(t *testing.T) {
@@ -47,7 +31,7 @@ func TestHistoryIsThatOfTheLog(t *testing.T) {
 				rows++
 			}
 		}
-		for _, v := range verify.Check(context.Background(), ev, trust, verify.Options{Log: servedLog{i, token, d.Log}}) {
+		for _, v := range verify.Check(context.Background(), ev, trust, verify.Options{Log: served{i, token, d.Log}}) {
 			if v.Layer == verify.LayerCurrency && v.Status != verify.Pass {
 				t.Fatalf("%+v", v)
 			}
