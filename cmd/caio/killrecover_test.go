@@ -163,7 +163,7 @@ func TestFormerLogIsHeldToItsSuccessor(t *testing.T) {
 	if code, text := client.verifiesLog(t, dir); code != 0 {
 		t.Fatalf("exit %d\n%s", code, text)
 	}
-	trust, err := readTrust(filepath.Join(dir, "now.json"))
+	trust, err := readTrust(t.Context(), filepath.Join(dir, "now.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

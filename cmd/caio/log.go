@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ func newLog(o *options) *cobra.Command {
 }
 
 func newLogVerify(o *options) *cobra.Command {
-	var trustFile string
+	var trustFile, policy string
 	var earlier []string
 	cmd := &cobra.Command{
 		Use:   "verify [URL|DIR]",
@@ -39,9 +38,14 @@ words of an offline root, and the trust file pins none.`,
 		Example: "  caio log verify --trust trust.json\n  caio log verify log --trust trust.json --earlier checkpoint-january",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			trust, err := readTrust(trustFile)
+			trust, err := readTrust(cmd.Context(), trustFile)
 			if err != nil {
 				return err
+			}
+			if policy != "" {
+				if err := readWitnessPolicy(cmd.Context(), policy, &trust); err != nil {
+					return err
+				}
 			}
 			source, err := o.logSource(slices.Concat(args, []string{""})[0], trust)
 			if err != nil {
@@ -51,6 +55,7 @@ words of an offline root, and the trust file pins none.`,
 		},
 	}
 	cmd.Flags().StringVar(&trustFile, "trust", "", "the auditor's trust `FILE`")
+	cmd.Flags().StringVar(&policy, "policy", "", "whose cosignatures are required: a tlog-policy `FILE`, in place of the trust file's")
 	cmd.Flags().StringSliceVar(&earlier, "earlier", nil, "`FILES` with checkpoints that were kept from before")
 	markRequired(cmd, "trust")
 	return cmd
@@ -84,7 +89,7 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	}
 	var before []tlog.Checkpoint
 	for _, file := range earlier {
-		text, err := os.ReadFile(file)
+		text, err := readBounded(cmd.Context(), file, tlog.MaxCheckpointBytes)
 		if err != nil {
 			return err
 		}

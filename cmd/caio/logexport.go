@@ -28,7 +28,7 @@ another one than the copy, is left in DIR/refused-… as proof of that.`,
 		Example: "  caio log export log --trust trust.json",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			trust, err := readTrust(trustFile)
+			trust, err := readTrust(cmd.Context(), trustFile)
 			if err != nil {
 				return err
 			}

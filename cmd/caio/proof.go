@@ -25,7 +25,7 @@ func newProofShow(o *options) *cobra.Command {
   caio proof show caio-demo/routed.caio --format json   # the document, indented`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := readEvidence(args[0])
+			data, err := readEvidence(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

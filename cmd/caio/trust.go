@@ -85,7 +85,7 @@ func changesOf(old, now verify.Trust) (list []string) {
 func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, roots pinnedRoots, force bool) error {
 	done := changedTrust{File: file, Changes: []string{}}
 	if _, err := os.Stat(file); err == nil && !force {
-		old, err := readTrust(file)
+		old, err := readTrust(cmd.Context(), file)
 		if err != nil {
 			return unable("%w: it is not replaced without --force", err)
 		}
@@ -137,7 +137,7 @@ Exit 0: the file is up to date; 1: the log, or what it says of its keys, does no
 		Example: "  caio trust update trust.json --token $CAIO_TOKEN\n  caio trust update trust.json --log log -o trust-new.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			old, err := readTrust(args[0])
+			old, err := readTrust(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

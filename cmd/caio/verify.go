@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
-	"os"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
+	"github.com/smarthausgroup/caio/verify/tlog"
 	"github.com/spf13/cobra"
 )
 
@@ -74,11 +74,11 @@ type checkedWith struct {
 }
 
 func (v *verification) run(o *options, cmd *cobra.Command) error {
-	data, err := readEvidence(v.file)
+	data, err := readEvidence(cmd.Context(), v.file)
 	if err != nil {
 		return err
 	}
-	trust, text, err := readTrustText(v.trust)
+	trust, text, err := readTrustText(cmd.Context(), v.trust)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		return err
 	}
 	if v.policy != "" {
-		if err := readWitnessPolicy(v.policy, &trust); err != nil {
+		if err := readWitnessPolicy(cmd.Context(), v.policy, &trust); err != nil {
 			return err
 		}
 	}
@@ -157,13 +157,13 @@ func (v *verification) remedies(r verify.Report, policyKeys bool) []string {
 	return list
 }
 
-func readTrust(file string) (verify.Trust, error) {
-	trust, _, err := readTrustText(file)
+func readTrust(ctx context.Context, file string) (verify.Trust, error) {
+	trust, _, err := readTrustText(ctx, file)
 	return trust, err
 }
 
-func readTrustText(file string) (verify.Trust, []byte, error) {
-	text, err := os.ReadFile(file)
+func readTrustText(ctx context.Context, file string) (verify.Trust, []byte, error) {
+	text, err := readBounded(ctx, file, verify.MaxTrustBytes)
 	if err != nil {
 		return verify.Trust{}, nil, err
 	}
@@ -175,8 +175,8 @@ func readTrustText(file string) (verify.Trust, []byte, error) {
 }
 
 // readWitnessPolicy puts a tlog-policy in place of the trust file's.
-func readWitnessPolicy(file string, trust *verify.Trust) error {
-	text, err := os.ReadFile(file)
+func readWitnessPolicy(ctx context.Context, file string, trust *verify.Trust) error {
+	text, err := readBounded(ctx, file, tlog.MaxPolicyBytes)
 	if err != nil {
 		return err
 	}
@@ -191,20 +191,12 @@ func readWitnessPolicy(file string, trust *verify.Trust) error {
 const replayTimeout = time.Minute
 
 // readEvidence reads a file, but not one that is too large to be evidence.
-func readEvidence(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
+func readEvidence(ctx context.Context, path string) ([]byte, error) {
+	data, err := readBounded(ctx, path, verify.MaxEvidenceBytes)
+	if large := (*largeError)(nil); errors.As(err, &large) {
+		return nil, not("%s: %w", path, verify.TooLarge(large.atLeast))
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > verify.MaxEvidenceBytes {
-		return nil, not("%s: %w", path, verify.TooLarge(info.Size()))
-	}
-	return io.ReadAll(io.LimitReader(file, verify.MaxEvidenceBytes+1))
+	return data, err
 }
 
 // check runs every layer over the bytes of an evidence file.

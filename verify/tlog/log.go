@@ -229,6 +229,13 @@ func (s folderSource) Read(ctx context.Context, path string, limit int64) ([]byt
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	info, err := fs.Stat(s.fs, path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file: nothing may ever come out of it", path)
+	}
 	file, err := s.fs.Open(path)
 	if err != nil {
 		return nil, err
