@@ -156,6 +156,7 @@ func TestForgedRows(t *testing.T) {
 		"the last entry taken away":      {func(f *forger) { f.do("DELETE FROM entries WHERE idx = " + last) }, "its size is"},
 		"an entry taken out":             {func(f *forger) { f.do("DELETE FROM entries WHERE idx = 3") }, "its size is"},
 		"an outcome taken away":          {func(f *forger) { f.do("DELETE FROM attempts") }, "an outcome without its attempt"},
+		"whom content is about":          {func(f *forger) { f.do("DELETE FROM decision_subjects") }, "content that is listed for nobody"},
 		"an outcome changed":             {func(f *forger) { f.do("UPDATE attempts SET ok = 1 - ok") }, "the attempt says something else than its entry"},
 		"an outcome of another latency":  {func(f *forger) { f.do("UPDATE attempts SET latency_ms = 1") }, "the attempt says something else than its entry"},
 		"an outcome of another intent":   {func(f *forger) { f.do("UPDATE attempts SET intent = 'chat'") }, "the attempt says something else than its entry"},

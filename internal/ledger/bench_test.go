@@ -22,7 +22,7 @@ func realistic(n int) ledger.Entry {
 		Tenant: "tenant-1", Type: "caio-decision+jws", Leaf: bytes.Repeat([]byte{'s'}, 600),
 		Decision: &ledger.Decision{
 			ID: storetest.DecisionID(at, n), Time: at, Outcome: "routed", Service: fmt.Sprint("service-", n%40), Route: "external", Intent: "embeddings", Constraints: []string{"GDPR-44"},
-			Document: bytes.Repeat([]byte{'d'}, 2048), Disclosures: bytes.Repeat([]byte{'c'}, 400),
+			Document: bytes.Repeat([]byte{'d'}, 2048), Disclosures: bytes.Repeat([]byte{'c'}, 400), Subjects: []string{storetest.SubjectID(1)},
 		},
 	}
 }

@@ -77,7 +77,7 @@ func decision(tenant string, at time.Time, n int) ledger.Entry {
 	e := entry(tenant, fmt.Sprintf("statement %d", n))
 	e.Decision = &ledger.Decision{
 		ID: storetest.DecisionID(at, n), Time: at, Outcome: "routed", Service: "s", Route: "internal", Intent: "chat",
-		Document: fmt.Appendf(nil, "document %d", n), Disclosures: fmt.Appendf(nil, "disclosures %d", n),
+		Document: fmt.Appendf(nil, "document %d", n), Disclosures: fmt.Appendf(nil, "disclosures %d", n), Subjects: []string{storetest.SubjectID(1)},
 	}
 	return e
 }

@@ -64,7 +64,7 @@ type Reader interface {
 	EntriesOf(ctx context.Context, tenant string, types ...string) ([]Entry, error)
 	// LatestOf returns up to limit entries of one type, which is not that of decisions, whose index is below `before`, the latest first. It MUST NOT read more than that.
 	LatestOf(ctx context.Context, tenant, typ string, before int64, limit int) ([]Entry, error)
-	// Check holds the rows of all tenants to one another, and returns ErrInconsistent, with the place, where a log does not have one entry for each index below its size and none beyond; where an event or an attempt has no entry, or a grant's owner no log;
+	// Check holds the rows of all tenants to one another, and returns ErrInconsistent, with the place, where a log does not have one entry for each index below its size and none beyond; where an event or an attempt has no entry, a grant's owner no log, or the disclosures of a decision no subject;
 	// and, when types of entries are given, where an attempt's entry is of none of them, or an entry of one of them has no attempt.
 	Check(ctx context.Context, attempts ...string) error
 

@@ -42,6 +42,8 @@ func (s *Store) Check(ctx context.Context, attempts ...string) error {
 		{"an entry of no log", "SELECT r.tenant, r.idx FROM entries r WHERE NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = r.tenant)", nil},
 		{"a grant of a tenant that has no log", "SELECT r.owner, 0 FROM grants r WHERE NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = r.owner)", nil},
 		{"an event without an entry", "SELECT r.tenant, r.idx FROM events r WHERE NOT EXISTS (" + entry + ")", nil},
+		{"content that is listed for nobody whom it is about", "SELECT r.tenant, d.idx FROM disclosures r CROSS JOIN decisions d ON d.tenant = r.tenant AND d.id = r.decision" +
+			" WHERE NOT EXISTS (SELECT 1 FROM decision_subjects p INDEXED BY subjects_by_decision WHERE p.tenant = r.tenant AND p.decision = r.decision)", nil},
 		{"an attempt without an entry", "SELECT r.tenant, r.idx FROM attempts r WHERE NOT EXISTS (" + entry + ")", nil},
 	}
 	if len(attempts) > 0 {

@@ -31,6 +31,7 @@ func TestCheck(t *testing.T) {
 		"an event of another tenant":      {"UPDATE events SET tenant = 'b' WHERE idx = 1", `tenant "b", index 1: an event without an entry`},
 		"an attempt beyond the end":       {"UPDATE attempts SET idx = 77 WHERE idx = 2", "index 77: an attempt without an entry"},
 		"an attempt beside another entry": {"UPDATE attempts SET idx = 3 WHERE idx = 2", "index 3: an attempt whose entry says something else"},
+		"nobody whom it is about":         {"DELETE FROM decision_subjects", "index 0: content that is listed for nobody"},
 		"an attempt taken away":           {"DELETE FROM attempts WHERE idx = 2", "index 2: an outcome without its attempt"},
 	}
 	for name, test := range tests {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/internal/store"
+	"github.com/smarthausgroup/caio/internal/store/storetest"
 	"modernc.org/sqlite"
 )
 
@@ -75,7 +76,7 @@ func batch(from int64) *store.Batch {
 	id := fmt.Sprintf("%08x-%04x-7000-8000-000000000000", from>>16, from&0xffff)
 	b := &store.Batch{
 		Logs:        []store.Advance{{Tenant: "a", Origin: "o", From: from, To: from + 3}},
-		Decisions:   []store.NewDecision{{Decision: store.Decision{Tenant: "a", ID: id, Index: from, Time: at, Outcome: "routed", Intent: "chat"}, Constraints: []string{"X"}, Document: []byte("d"), Disclosures: []byte("s")}},
+		Decisions:   []store.NewDecision{{Decision: store.Decision{Tenant: "a", ID: id, Index: from, Time: at, Outcome: "routed", Intent: "chat"}, Constraints: []string{"X"}, Subjects: []string{storetest.SubjectID(1)}, Document: []byte("d"), Disclosures: []byte("s")}},
 		Events:      []store.Event{{Tenant: "a", Index: from + 1, Kind: store.Registered, Subject: "s", Digest: "d", Time: at}},
 		Attempts:    []store.Attempt{{Tenant: "a", Index: from + 2, Decision: id, Service: "s", Intent: "chat", Time: at}},
 		Blobs:       []store.Blob{{Tenant: "a", Digest: id, Kind: "contract"}},
