@@ -197,8 +197,8 @@ func (c *currency) last() {
 	if w.stale != nil && c.first == nil {
 		c.first = w.stale
 	}
-	if h := w.history; h.fault != nil && !h.agreed && h.untold == nil && c.first == nil {
-		c.first = h.fault
+	if fault := w.history.fault(c.d); fault != nil && c.first == nil {
+		c.first = fault
 	}
 	if at, reason := w.unbelieved(); reason != "" {
 		c.fault(at, reason, "", "")

@@ -22,8 +22,8 @@ type history struct {
 	stated map[string]contracts.History // by candidate; the zero row where the document has none
 	counts map[string][]measured        // by candidate, the latest, in log order
 	differ map[string]bool              // candidates whose row is another than the stated one, at the length that was settled last
-	agreed bool                         // at some length all rows were as stated
-	fault  *Fault                       // what differed at base
+	agreed bool                         // at some length that counts all rows were as stated
+	newest int64                        // when the entries so far were made, the latest, in seconds since 1970
 	untold error                        // why the rows can't be told
 }
 
@@ -47,16 +47,30 @@ func newHistory(d *Document) *history {
 	return h
 }
 
+// pass notes when an entry was made.
+func (h *history) pass(typ string, leaf []byte) {
+	if iat, ok := MadeAt(leaf); ok && !slices.Contains(elsewhere, typ) {
+		h.newest = max(h.newest, iat)
+	}
+}
+
 // take counts an outcome from before the decision, if it is one of a candidate, of the request's intent type, and not too old.
-func (h *history) take(index int64, leaf []byte, d *Document, trust Trust) error {
+func (h *history) take(index int64, leaf []byte, d *Document, at *proved, trust Trust) error {
 	var said OutcomeRecord
 	parts, err := splitJWS(leaf)
 	if err == nil {
 		err = json.Unmarshal(parts[1], &said)
 	}
 	_, candidate := h.stated[said.Service]
-	if err != nil || !candidate || said.IAT*1000 < h.oldest || said.Intent != "" && said.Intent != h.intent {
+	if err != nil || !candidate || said.Intent != "" && said.Intent != h.intent {
 		return err
+	}
+	const most = int64(slack / time.Second)
+	if said.IAT*1000 < h.oldest {
+		if (h.newest-most)*1000 >= h.oldest {
+			h.untold = fmt.Errorf("the outcome at index %d says that it is too old to count, and stands behind entries that are not: its time was changed, or the server's clock was set back", index)
+		}
+		return nil
 	}
 	r, unbelieved, err := inForce(index, leaf, d, trust)
 	if err != nil {
@@ -72,19 +86,31 @@ func (h *history) take(index int64, leaf []byte, d *Document, trust Trust) error
 	h.counts[said.Service] = latest[max(0, len(latest)-historyLatest):]
 	if index >= d.Base {
 		h.settle(said.Service)
-		h.agreed = h.agreed || len(h.differ) == 0
+		// One from well before the decision was there when the rows were read.
+		h.agreed = len(h.differ) == 0 || h.agreed && said.IAT >= at.iat-most
 	}
 	return nil
 }
 
 // settleAll compares the rows with those of the document, once every outcome below base was taken.
-func (h *history) settleAll(d *Document) {
-	for i, c := range d.Candidates {
-		if h.settle(c.Service); h.differ[c.Service] && h.fault == nil {
-			h.fault = &Fault{pointer("candidates", i, "history"), "the outcomes in the log, up to base and on to the decision, make another history", rowText(countOf(h.counts[c.Service])), rowText(h.stated[c.Service])}
-		}
+func (h *history) settleAll() {
+	for service := range h.stated {
+		h.settle(service)
 	}
 	h.agreed = len(h.differ) == 0
+}
+
+// fault is what differs, once every outcome from before the decision was taken; nil for nothing.
+func (h *history) fault(d *Document) *Fault {
+	if h.agreed || h.untold != nil {
+		return nil
+	}
+	for i, c := range d.Candidates {
+		if h.differ[c.Service] {
+			return &Fault{pointer("candidates", i, "history"), "the outcomes in the log from before the decision make another history", rowText(countOf(h.counts[c.Service])), rowText(h.stated[c.Service])}
+		}
+	}
+	return nil
 }
 
 func (h *history) settle(service string) {

@@ -19,7 +19,7 @@ func (o *Options) follow(ctx context.Context, origin string, trust Trust) Trust 
 	o.Log = &steady{Source: o.Log}
 	var err error
 	if o.keys, err = trust.ReadKeys(ctx, o.Log, origin, o.Progress); err != nil {
-		o.keys = nil
+		o.keys, o.unread = nil, err
 		return trust
 	}
 	return o.keys.Trust()

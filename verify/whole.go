@@ -21,7 +21,8 @@ type Options struct {
 	// Erased is told where the log holds the erasure that the evidence shows. May be nil.
 	Erased func(index int64)
 
-	keys *LogKeys // what Log says of its keys; nil for no log, and for one that could not be read so far
+	keys   *LogKeys // what Log says of its keys; nil for no log, and for one that could not be read so far
+	unread error    // why not
 }
 
 // whole is what all of a log says of a decision.
@@ -69,13 +70,12 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		w.broken = err
 	case err != nil:
 		w.unreadable = err
+	case o.keys == nil: // a second reading may succeed where the first one, for its keys, did not
+		w.unreadable = o.unread
 	default:
-		w.broken = bad
-		if o.keys != nil {
-			w.untold = o.keys.Untold()
-			if err := o.keys.Fault(); err != nil {
-				w.broken = err
-			}
+		w.broken, w.untold = bad, o.keys.Untold()
+		if err := o.keys.Fault(); err != nil {
+			w.broken = err
 		}
 		if w.follows != nil && o.Follows != nil {
 			o.Follows(*w.follows)
@@ -125,13 +125,14 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 		w.stale = at.leftOut(index, d.Base, typ, leaf)
 	}
 	if index == d.Base {
-		w.history.settleAll(d)
+		w.history.settleAll()
 	}
 	if typ == TypOutcome && index < at.index {
-		if err := w.history.take(index, leaf, d, trust); err != nil {
+		if err := w.history.take(index, leaf, d, at, trust); err != nil {
 			return err
 		}
 	}
+	w.history.pass(typ, leaf)
 	switch {
 	case typ == TypRecovery:
 		w.follows, err = trust.Former(d.Log, index, leaf)

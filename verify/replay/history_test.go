@@ -1,6 +1,8 @@
 package replay_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/replay"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // Rows are of the latest 500 outcomes of the candidate and the request's intent type that are at most 30 days old, up to some length of the log between base and the decision.
@@ -54,22 +58,60 @@ func TestHistoryOfTheLog(t *testing.T) {
 	}
 }
 
-// The oldest outcome that counts is one of 30 days before the decision.
+// The oldest outcome that counts is one of 30 days before the decision. An older one that stands behind younger entries was dated back, or the clock was set back.
 func TestHistoryForgets(t *testing.T) {
 	for name, test := range map[string]struct {
-		age time.Duration
-		ok  int64
-	}{"just counts": {30 * 24 * time.Hour, 31}, "just doesn't": {30*24*time.Hour + time.Second, 30}} {
+		age  time.Duration
+		want verify.Status
+	}{"just counts": {30 * 24 * time.Hour, verify.Pass}, "just doesn't": {30*24*time.Hour + time.Second, verify.Inconclusive}} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.now = decided.Add(-test.age)
 			w.reported("winner", "embeddings", "succeeded", 50)
 			w.now = decided
-			w.arguments.History = map[string]contracts.History{"winner": {N: test.ok, OK: test.ok, P95: 50}}
-			if _, verdicts := w.verdicts(written(t, w.publish(w.honest())), true); ofLayer(verdicts, verify.LayerCurrency).Status != verify.Pass {
+			w.arguments.History = map[string]contracts.History{"winner": {N: 31, OK: 31, P95: 50}}
+			if _, verdicts := w.verdicts(written(t, w.publish(w.honest())), true); ofLayer(verdicts, verify.LayerCurrency).Status != test.want {
 				t.Errorf("got %+v", verdicts)
 			}
 		})
+	}
+}
+
+// An old base does not excuse the history from outcomes that were there when the decision was made.
+func TestHistoryOfAnOldBase(t *testing.T) {
+	w := newWorld(t)
+	p := w.honest()
+	w.now = decided.Add(-12 * time.Hour)
+	w.reported("winner", "embeddings", "failed", 50)
+	w.now = decided
+	code, verdicts := w.verdicts(written(t, w.publish(p)), true)
+	if got := ofLayer(verdicts, verify.LayerCurrency); code != verify.ExitFailed || got.Pointer != "/candidates/2/history" {
+		t.Errorf("exit %d: %+v", code, got)
+	}
+}
+
+// failingOnce is a log whose first entries can't be read the first time.
+type failingOnce struct {
+	tlog.Source
+	failed bool
+}
+
+func (f *failingOnce) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if strings.Contains(path, "entries") && !f.failed {
+		f.failed = true
+		return nil, errors.New("try again")
+	}
+	return f.Source.Read(ctx, path, limit)
+}
+
+// What a log says of its keys is not passed over because it could not be read the first time.
+func TestLogThatFailsOnce(t *testing.T) {
+	w := newWorld(t)
+	o := w.options
+	file := written(t, w.publish(w.honest()))
+	o.Log = &failingOnce{Source: w.source()}
+	if _, verdicts := replay.CheckFile(t.Context(), file, w.trust, o); ofLayer(verdicts, verify.LayerCurrency).Status != verify.Inconclusive {
+		t.Errorf("got %+v", verdicts)
 	}
 }
 

@@ -348,6 +348,7 @@ func newWorldAfter(t testing.TB, entries func(w *world)) *world {
 	w.settings([]any{"eu"})
 	w.before.arguments.Bundles, w.before.header.Bundles = w.arguments.Bundles, w.header.Bundles
 	w.activate(bundleOf(t, policy), w.before.header.Bundles[0].Digest)
+	w.reported("winner", "embeddings", "failed", 50) // too old to count
 	w.now = decided.AddDate(0, 0, -1)
 	for range w.arguments.History["winner"].N {
 		w.reported("winner", "embeddings", "succeeded", 50)
