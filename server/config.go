@@ -165,7 +165,7 @@ func (c Config) filled() (Config, error) {
 	if err := c.checkRoots(); err != nil {
 		return c, err
 	}
-	if err := errors.Join(c.Retention.check(), c.Witnesses.check(c.own())); err != nil {
+	if err := errors.Join(c.Retention.Check(), c.Witnesses.check(c.own())); err != nil {
 		return c, err
 	}
 	c.Limits = c.Limits.filled()

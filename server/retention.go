@@ -36,7 +36,8 @@ func (r Retention) class(tenant string) string {
 	return verify.RetentionStandard
 }
 
-func (r Retention) check() error {
+// Check is why a retention is none: a class without a form, documents that would go before their content, a tenant of a class that there is not.
+func (r Retention) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(r.Classes)) {
 		c := r.Classes[name]
 		switch {

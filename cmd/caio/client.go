@@ -148,6 +148,9 @@ func (r *refusal) Error() string { return r.told }
 
 func problemText(p server.Problem) string {
 	lines := []string{or(p.Detail, p.Title)}
+	if p.Detail != "" && p.Title != "" {
+		lines[0] = strings.TrimSuffix(p.Title, ".") + ". " + p.Detail
+	}
 	if p.Code != "" {
 		lines[0] += " (" + p.Code + ")"
 	}

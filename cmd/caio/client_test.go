@@ -77,3 +77,25 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// What a server refuses is told with what it is called, what is wrong with it, and where.
+func TestProblemText(t *testing.T) {
+	client := testClient(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"title": "The hold exists", "detail": "Release that one first, or choose another name.", "code": "hold-exists", "errors": [{"pointer": "/name", "detail": "is taken"}]}`)
+	})
+	_, err := client.fetch(t.Context(), http.MethodPost, "/v1/holds", "", nil)
+	if want := "The hold exists. Release that one first, or choose another name. (hold-exists)\n  /name: is taken"; fmt.Sprint(err) != want {
+		t.Errorf("%v", err)
+	}
+}
+
+// cobra's own texts are said in the words of the other messages.
+func TestInOurWords(t *testing.T) {
+	for _, args := range [][]string{{"verify"}, {"log", "verify", "a", "b", "--trust", "x"}, {"log", "export", "--trust", "x"}, {"log", "export", "x"}, {"log"}} {
+		var out, told strings.Builder
+		if code := run(args, &out, &told); code != exitUsage || strings.Contains(told.String(), "(s)") {
+			t.Errorf("%q: exit %d, %s", args, code, told.String())
+		}
+	}
+}

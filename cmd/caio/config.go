@@ -263,15 +263,19 @@ func beside(store, part string) string {
 
 // checkpoints is the folder of the latest checkpoints, made at the first start.
 func (c config) checkpoints() (string, error) {
-	folder := c.CheckpointDir
-	if folder == "" {
-		file, err := storeFile(c.Store)
-		if err != nil {
-			return "", err
-		}
-		folder = strings.TrimSuffix(file, filepath.Ext(file)) + "-checkpoints"
+	folder, err := c.checkpointDir()
+	if err != nil {
+		return "", err
 	}
 	return folder, os.MkdirAll(folder, 0o755)
+}
+
+func (c config) checkpointDir() (string, error) {
+	if c.CheckpointDir != "" {
+		return c.CheckpointDir, nil
+	}
+	file, err := storeFile(c.Store)
+	return strings.TrimSuffix(file, filepath.Ext(file)) + "-checkpoints", err
 }
 
 func (c retentionConfig) retention() server.Retention {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -68,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	exit := &exitError{exitUsage, err} // what cobra itself finds is a wrong call
+	exit := &exitError{exitUsage, errors.New(inOurWords(err.Error()))} // what cobra itself finds is a wrong call
 	errors.As(err, &exit)
 	if exit.err == nil {
 		return exit.code
@@ -80,10 +81,31 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exit.code
 }
 
+// cobraTexts are texts of cobra's, and how we say the same.
+var cobraTexts = []struct {
+	text *regexp.Regexp
+	ours string
+}{
+	{regexp.MustCompile(`^accepts (\d+) arg\(s\), received (\d+)$`), "the number of arguments is $1, and not $2"},
+	{regexp.MustCompile(`^accepts at most (\d+) arg\(s\), received (\d+)$`), "the number of arguments is at most $1, and not $2"},
+	{regexp.MustCompile(`^requires at least (\d+) arg\(s\), only received (\d+)$`), "the number of arguments is at least $1, and not $2"},
+	{regexp.MustCompile(`^accepts between (\d+) and (\d+) arg\(s\), received (\d+)$`), "the number of arguments is between $1 and $2, and not $3"},
+	{regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`), "one of these flags is needed: $1"},
+	{regexp.MustCompile(`^if any flags in the group \[(.*)\] are set none of the others can be; \[(.*)\] were all set$`), "only one of these flags can be given: $1; and there are $2"},
+	{regexp.MustCompile(`^required flag\(s\) (.*) not set$`), "these flags are needed: $1"},
+}
+
+func inOurWords(text string) string {
+	for _, f := range cobraTexts {
+		text = f.text.ReplaceAllString(text, f.ours)
+	}
+	return text
+}
+
 // group is a command that is nothing without one of those below it.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   use,
+		Use:   use + " COMMAND",
 		Short: short,
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

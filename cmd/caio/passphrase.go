@@ -36,7 +36,7 @@ func passphraseOf(file, from string) ([]byte, error) {
 		return secret, err
 	}
 	if !term.IsTerminal(os.Stdin.Fd()) {
-		return nil, unable("%s is sealed: give its passphrase in %s, in a file that %s_FILE, --passphrase-file or the configuration's key_passphrase_file names, or at a terminal", file, passphraseVariable, passphraseVariable)
+		return nil, unable("%s is sealed: give its passphrase in %s, in a file that %s_FILE names, the configuration's key_passphrase_file for a server, or --passphrase-file for a command that has it, or at a terminal", file, passphraseVariable, passphraseVariable)
 	}
 	return ask("Passphrase of " + file + ": ")
 }

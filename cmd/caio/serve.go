@@ -70,12 +70,28 @@ and a development token that is printed at the first start.`,
 }
 
 // printConfig prints what is in force. There is nothing in it to mask: secrets stand in files, which it names.
+// printConfig prints the configuration with what follows from it, and refuses one that serve refuses.
 func (o *options) printConfig(cmd *cobra.Command, c config) error {
+	file, err := storeFile(c.Store)
+	if err != nil {
+		return err
+	}
+	c.Subjects = c.subjects(file)
+	if c.CheckpointDir, err = c.checkpointDir(); err != nil {
+		return err
+	}
+	if err := c.Retention.retention().Check(); err != nil {
+		return misused("%w", err)
+	}
 	machine := *o
 	if !o.machine() {
 		machine.format = "yaml"
 	}
-	return machine.emit(cmd, c)
+	if err := machine.emit(cmd, c); err != nil || machine.format != "yaml" || len(c.Policies) > 0 {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), "# policies: those that come with caio")
+	return err
 }
 
 // override puts the flags that were given over the configuration.
