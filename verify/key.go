@@ -116,7 +116,7 @@ func ParseJWKS(text []byte) (Keys, error) {
 func decodeSpaced(text []byte, v any) error {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, text); err != nil {
-		return err
+		return errors.New("it is not JSON: it is another kind of file, or was cut")
 	}
 	return canonical.Decode(compact.Bytes(), v)
 }

@@ -140,6 +140,11 @@ func TestParseTrustRefuses(t *testing.T) {
 			t.Errorf("%s was written", name)
 		}
 	}
+	for _, text := range []string{"", "\x1f\x8b", "not: json"} {
+		if _, err := verify.ParseTrust([]byte(text)); err == nil || !strings.Contains(err.Error(), "it is not JSON") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 	if _, err := verify.ParseTrust(bytes.Repeat([]byte(" "), verify.MaxTrustBytes+1)); err == nil {
 		t.Error("a huge file was accepted")
 	}

@@ -28,6 +28,9 @@ func readPolicyKeys(list []string) (map[string]rego.Key, error) {
 		if err != nil {
 			return nil, err
 		}
+		if algorithm == "Ed25519" { // as RFC 9864 and the JWK Sets of caio name it
+			algorithm = "EdDSA"
+		}
 		keys[id] = rego.Key{Algorithm: algorithm, PEM: string(pem)}
 	}
 	return keys, nil

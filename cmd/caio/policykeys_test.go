@@ -30,6 +30,9 @@ func TestSignedPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if same, err := readPolicyKeys([]string{"release=Ed25519:" + file}); err != nil || same["release"] != keys["release"] {
+		t.Errorf("by the other name of the algorithm: %v %v", same, err)
+	}
 	unsigned, faults := rego.ReadFS("baseline", policies.FS)
 	if faults.HasErrors() {
 		t.Fatal(faults)

@@ -35,7 +35,7 @@ type HeadError struct {
 }
 
 func (e *HeadError) Error() string {
-	return fmt.Sprintf("the log %s of tenant %q: %s: %v", e.Log.Origin, e.Log.Tenant, e.Says, e.Err)
+	return fmt.Sprintf("the log %s of tenant %q: %s: %s", e.Log.Origin, e.Log.Tenant, e.Says, strings.TrimPrefix(e.Err.Error(), "ledger: "))
 }
 
 func (e *HeadError) Unwrap() error { return e.Err }

@@ -46,7 +46,7 @@ func TestUnsignedPageInPlaceOfTheLog(t *testing.T) {
 		"another root":      func(text []byte) []byte { return flip(text, bytes.Index(text, []byte("\n\n"))-20) },
 		"a false signature": func(text []byte) []byte { return flip(text, len(text)-20) },
 		"no signature that counts": func(text []byte) []byte {
-			return bytes.Replace(text, []byte("\u2014 "), []byte("\u2014 x"), -1)
+			return bytes.ReplaceAll(text, []byte("\u2014 "), []byte("\u2014 x"))
 		},
 	} {
 		for from := range 3 {
