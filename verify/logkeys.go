@@ -66,6 +66,7 @@ type LogKeys struct {
 	now    *Trust // nil where an entry was read since it was made
 	fault  error
 	untold error
+	unseen error // why the quorum of the file's policy has not seen the log so
 }
 
 // Follow begins with the file, and the first entry of the log of that origin.
@@ -114,6 +115,9 @@ func (k *LogKeys) Trust() Trust {
 // Untold is what the entries say of keys that can't be read under the file: it pins no root, or not the one that signed them; nil for nothing.
 func (k *LogKeys) Untold() error { return k.untold }
 
+// Unseen is why the witnesses whom the file's policy asks have not cosigned the log as it was read by [Trust.ReadKeys]: it may be one that nobody else sees; nil if they have, or none is asked.
+func (k *LogKeys) Unseen() error { return k.unseen }
+
 // Fault is why the log's entries on keys don't hold, or are not those of the log that the file is about, once all were read; nil if they are. A log that says nothing of keys has none.
 func (k *LogKeys) Fault() error {
 	if k.fault != nil || k.untold != nil || len(k.chain.entered) == 0 {
@@ -129,11 +133,25 @@ func (k *LogKeys) Fault() error {
 		case !pinned || !known && in.NotBefore >= k.read: // a copy may be older than the file
 		case !known:
 			return fmt.Errorf("the log never let the key %s in, which the trust file says was in use there %s", key.ID(), in)
-		case used.NotAfter != nil && *used.NotAfter < in.NotBefore || in.NotAfter != nil && *in.NotAfter < used.NotBefore:
+		case k.contradicts(used, in):
 			return fmt.Errorf("the log says that the key %s was in use %s, and the trust file %s", key.ID(), used, in)
 		}
 	}
 	return nil
+}
+
+// contradicts reports whether what the log says of a key's time can't be so, if what the file says was. A log retires a key once: of what the file knows, a longer log can only add where it ends. In a log that was given up, the file ends it where that was.
+func (k *LogKeys) contradicts(used, in Interval) bool {
+	ended, given := used.NotAfter != nil, in.NotAfter != nil
+	switch {
+	case ended && *used.NotAfter < in.NotBefore, given && *in.NotAfter < used.NotBefore:
+		return true
+	case given && ended && *used.NotAfter < *in.NotAfter:
+		return true
+	case given && (!ended || *in.NotAfter < *used.NotAfter):
+		return *in.NotAfter < k.read-1 && !slices.ContainsFunc(k.trust.Logs, func(l Log) bool { return l.Follows == k.origin })
+	}
+	return false
 }
 
 // maxKeyEntries bounds what is kept of a log, whatever it says: a change of keys every week for 26 years.
@@ -268,7 +286,7 @@ func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, pro
 	}
 	k := t.Follow(origin)
 	stated := map[string]string{} // types, by header, of which there is one for each key and type
-	_, err = tlog.CheckLog(ctx, log, tlog.Options{Keys: keys[:1], Progress: progress, Leaf: func(index int64, leaf []byte) error {
+	checked, err := tlog.CheckLog(ctx, log, tlog.Options{Keys: keys, Progress: progress, Leaf: func(index int64, leaf []byte) error {
 		header, _, _ := bytes.Cut(leaf, []byte("."))
 		typ := stated[string(header)]
 		if typ == "" {
@@ -280,5 +298,8 @@ func (t Trust) ReadKeys(ctx context.Context, log tlog.Source, origin string, pro
 		k.Take(index, typ, leaf)
 		return nil
 	}})
+	if err == nil {
+		_, k.unseen = policy.Satisfied(checked.Verified)
+	}
 	return k, err
 }

@@ -168,3 +168,19 @@ func TestFollowManyKeys(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the file knows of when a key was retired a longer log can't unsay, nor another log say otherwise.
+func TestFollowKnowsTheEnd(t *testing.T) {
+	for last, fault := range map[int64]string{11: "", 8: "was in use from 0 to 11, and the trust file from 0 to 8", 1000: "was in use from 0 to 11, and the trust file from 0 to 1000"} {
+		trust := chainTrust(t, map[byte]int64{1: 0})
+		trust.Keys[0].Intervals[chainLog] = verify.Interval{NotAfter: &last}
+		keys := trust.Follow(chainLog)
+		for _, e := range begun {
+			typ, leaf := e.entry(t)
+			keys.Take(e.index, typ, leaf)
+		}
+		if err := keys.Fault(); (err == nil) != (fault == "") || err != nil && !strings.Contains(err.Error(), fault) {
+			t.Errorf("to %d: %v, want %q", last, err, fault)
+		}
+	}
+}
