@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/verify"
 )
@@ -96,4 +97,23 @@ func (s *Server) holdSpan(ctx context.Context, t *tenant, span store.Span) error
 		}
 	}
 	return nil
+}
+
+// holdParties holds the number of those for whom each decision of the tenant's log is listed to the number of keys with which its content was sealed: whoever is missing there is missed by holds, and by an erasure. About 2 s for each million decisions.
+func (s *Server) holdParties(ctx context.Context, t *tenant) error {
+	for after := ""; ; {
+		page, err := s.ledger.Parties(ctx, t.name, after, entriesAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, p := range page {
+			if n, err := seal.Parties(p.Head); err != nil || n != p.Subjects {
+				return fmt.Errorf("the log %s of tenant %q: the content of the decision %s was sealed for %d and is listed for %d: %w", t.origin, t.name, p.ID, n, p.Subjects, errors.Join(err, store.ErrInconsistent))
+			}
+		}
+		if len(page) < entriesAtOnce {
+			return nil
+		}
+		after = page[len(page)-1].ID
+	}
 }

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
 	"github.com/smarthausgroup/caio/server/auth"
 )
@@ -65,5 +67,22 @@ func TestRetentionOfAnotherClass(t *testing.T) {
 	token = i.tokenAt(now.Add(-time.Second), "default")
 	if len(i.content(token, a)) == 0 {
 		t.Error("it was erased before its time")
+	}
+}
+
+// Whoever is taken out of those for whom a decision is listed would be missed by holds and erasures: the start notices.
+func TestListedForEverybody(t *testing.T) {
+	i := start(t)
+	token := i.token("default", auth.Operator)
+	i.register(token, contract("eu", "eu", ""))
+	i.decide(token, about("a", "ann", "bob"))
+	i.decide(token, about("b", "bob"))
+	i.erase(token, "bob", false)
+	i.decide(token, about("c", "cyd", "cyd", "dora"))
+	i.stop()
+	must(t, i.reopen(i.path))
+	i.edit("DELETE FROM decision_subjects WHERE decision = (SELECT max(id) FROM decisions) AND subject = (SELECT min(subject) FROM decision_subjects WHERE decision = (SELECT max(id) FROM decisions))")
+	if err := i.reopen(i.path); !errors.Is(err, store.ErrInconsistent) || !strings.Contains(err.Error(), "was sealed for 3 and is listed for 2") {
+		t.Errorf("%v", err)
 	}
 }

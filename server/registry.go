@@ -37,6 +37,9 @@ func (s *Server) open(ctx context.Context, name string) (*tenant, error) {
 	if err := s.holdTypes(ctx, t); err != nil {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}
+	if err := s.holdParties(ctx, t); err != nil {
+		return nil, fmt.Errorf("server: opening a tenant: %w", err)
+	}
 	if err := s.readKeeping(ctx, t); err != nil {
 		return nil, fmt.Errorf("server: opening a tenant: %w", err)
 	}

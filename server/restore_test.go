@@ -156,6 +156,9 @@ func TestForgedRows(t *testing.T) {
 		"the last entry taken away":      {func(f *forger) { f.do("DELETE FROM entries WHERE idx = " + last) }, "its size is"},
 		"an entry taken out":             {func(f *forger) { f.do("DELETE FROM entries WHERE idx = 3") }, "its size is"},
 		"an outcome taken away":          {func(f *forger) { f.do("DELETE FROM attempts") }, "an outcome without its attempt"},
+		"one more whom content is about": {func(f *forger) {
+			f.do("INSERT INTO decision_subjects SELECT tenant, randomblob(16), decision FROM decision_subjects")
+		}, "was sealed for 1 and is listed for 2"},
 		"whom content is about":          {func(f *forger) { f.do("DELETE FROM decision_subjects") }, "content that is listed for nobody"},
 		"an outcome changed":             {func(f *forger) { f.do("UPDATE attempts SET ok = 1 - ok") }, "the attempt says something else than its entry"},
 		"an outcome of another latency":  {func(f *forger) { f.do("UPDATE attempts SET latency_ms = 1") }, "the attempt says something else than its entry"},

@@ -153,12 +153,20 @@ func (r *Record) additional(name string) []byte {
 	return slices.Concat([]byte(domainSeal+"\x00"+name+"\x00"), r.bound, []byte{0}, r.header)
 }
 
+// Parties is with how many keys something was sealed, which is how many subjects it has, by its first 3 bytes or more.
+func Parties(head []byte) (int, error) {
+	if len(head) < 3 || head[0] != version {
+		return 0, ErrDamaged
+	}
+	return int(binary.BigEndian.Uint16(head[1:])), nil
+}
+
 // keyIDs reads the ids of the keys with which something was sealed.
 func keyIDs(sealed []byte) ([][idSize]byte, error) {
-	if len(sealed) < 3 || sealed[0] != version {
-		return nil, ErrDamaged
+	n, err := Parties(sealed)
+	if err != nil {
+		return nil, err
 	}
-	n := int(binary.BigEndian.Uint16(sealed[1:]))
 	rest := sealed[3:]
 	if n == 0 || len(rest) < n*idSize {
 		return nil, ErrDamaged

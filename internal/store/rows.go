@@ -239,6 +239,16 @@ type Sealed struct {
 	Disclosures []byte
 }
 
+// Parties is for how many subjects a decision is listed. Head is the first [HeadBytes] bytes of its disclosures.
+type Parties struct {
+	ID       string
+	Head     []byte
+	Subjects int
+}
+
+// HeadBytes is how much of sealed disclosures is read to tell for whom they are.
+const HeadBytes = 3
+
 // Erasure says of which decisions the content is to go: those of a Subject, by its opaque id, or those of a class of Retention with From <= time < To that nothing keeps. With the disclosures go the answers that were stored for idempotency keys, and with Documents the documents, what they say the decisions violated, and Route and Intent; rows and leaves stay.
 type Erasure struct {
 	Tenant    string

@@ -80,6 +80,8 @@ type Reader interface {
 	Kept(ctx context.Context, tenant string, s Span, after string, limit int) ([]Kept, error)
 	// Subjects lists the opaque ids of whom a decision is about, in order; none for one of before they were kept.
 	Subjects(ctx context.Context, tenant, decision string) ([]string, error)
+	// Parties lists decisions that have disclosures with how many subjects each is listed for, in order of id, from after the id `after` on, "" for the first: at most limit of them.
+	Parties(ctx context.Context, tenant, after string, limit int) ([]Parties, error)
 	// Held lists the subjects, by their opaque ids, in order, that take part in any of the decisions.
 	Held(ctx context.Context, tenant string, h Holding) ([]string, error)
 	// Erasable counts the decisions of which an erasure would delete something: the document where Documents is set, the disclosures otherwise.

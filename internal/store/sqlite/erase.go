@@ -171,6 +171,28 @@ func scanSubject(row *sql.Rows, v *string) error {
 	return err
 }
 
+const parties = `SELECT r.decision, substr(r.body, 1, ?), (SELECT count(*) FROM decision_subjects p INDEXED BY subjects_by_decision WHERE p.tenant = r.tenant AND p.decision = r.decision)
+	FROM disclosures r WHERE r.tenant = ? AND r.decision > ? ORDER BY r.decision LIMIT ?`
+
+// Parties implements [store.Reader].
+func (s *Store) Parties(ctx context.Context, tenant, after string, limit int) ([]store.Parties, error) {
+	from := []byte{}
+	if after != "" {
+		id, ok := decisionID(after)
+		if !ok {
+			return nil, store.ErrCursor
+		}
+		from = id
+	}
+	scan := func(row *sql.Rows, v *store.Parties) error {
+		var id []byte
+		err := row.Scan(&id, &v.Head, &v.Subjects)
+		v.ID = idText(id)
+		return err
+	}
+	return list(ctx, s.reads, scan, parties, store.HeadBytes, tenant, from, max(0, limit))
+}
+
 // Held implements [store.Reader].
 func (s *Store) Held(ctx context.Context, tenant string, h store.Holding) ([]string, error) {
 	decisions, args, err := heldDecisions(tenant, h)

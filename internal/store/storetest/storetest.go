@@ -169,6 +169,10 @@ func contents(s store.Reader, tenant string) map[string]any {
 	put("empty blob", len(blob.Bytes), err)
 	grants, err := s.Grants(ctx, tenant)
 	put("grants", grants, err)
+	about, err := s.Parties(ctx, tenant, "", 10)
+	put("parties", about, err)
+	about, err = s.Parties(ctx, tenant, id, 10)
+	put("parties after the last", about, err)
 	attempts, err := s.Attempts(ctx, tenant, id)
 	put("attempts", attempts, err)
 	attempts, err = s.AttemptsFrom(ctx, tenant, 0, 10)
@@ -191,7 +195,7 @@ func want(tenant string) map[string]any {
 	return map[string]any{
 		"log": store.Log{Tenant: tenant, Origin: "origin of " + tenant, Size: 5}, "entries": b.Entries, "tile": b.Tiles[0], "full tile": b.Tiles[1], "checkpoint": b.Checkpoints[0],
 		"decision": b.Decisions[0].Decision, "document": "document of " + tenant, "statement": "leaf 0 of " + tenant, "disclosures": "disclosures of " + tenant,
-		"search": decisions, "search by constraint": decisions, "search by subject": decisions, "subjects": b.Decisions[0].Subjects, "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
+		"search": decisions, "search by constraint": decisions, "search by subject": decisions, "subjects": b.Decisions[0].Subjects, "parties": []store.Parties{{ID: b.Decisions[0].ID, Head: []byte("dis"), Subjects: 2}}, "parties after the last": []store.Parties(nil), "events": b.Events, "blob": b.Blobs[0], "empty blob": 0, "grants": b.Grants,
 		"attempts": b.Attempts, "attempts from the first on": b.Attempts, "recent": b.Attempts, "answer": b.Answers[0], "API keys": b.APIKeys, "signing keys": b.SigningKeys,
 	}
 }
