@@ -32,8 +32,11 @@ type Key struct {
 	PEM       string // a block PUBLIC KEY (PKIX)
 }
 
-// ErrUnknownKey is that a bundle names a key that is none of those it was held to.
-var ErrUnknownKey = errors.New("is not configured")
+// UnknownKeyError is that a bundle names a key that is none of those it was held to.
+type UnknownKeyError struct{ ID string }
+
+// Error names the key.
+func (e *UnknownKeyError) Error() string { return fmt.Sprintf("the key %q is not configured", e.ID) }
 
 // The algorithms of signatures and of the digests in them.
 var (
@@ -41,7 +44,7 @@ var (
 	digestAlgorithms    = []string{bundle.SHA256.String(), bundle.SHA384.String(), bundle.SHA512.String()}
 )
 
-// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key. Where it names another, the error is [ErrUnknownKey].
+// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key. Where it names another, the error is an [*UnknownKeyError].
 func Verify(b *Bundle, keys map[string]Key) (*Bundle, error) {
 	if b.Signatures == nil {
 		return nil, fmt.Errorf("the bundle %s is not signed: it has no %s", b.Name, signaturesFile)
@@ -71,7 +74,7 @@ func verifySignature(b *Bundle, keys map[string]Key) (kid string, err error) {
 	}
 	key, ok := keys[kid]
 	if !ok {
-		return "", fmt.Errorf("the key %q %w", kid, ErrUnknownKey)
+		return "", &UnknownKeyError{kid}
 	}
 	if err := key.check(); err != nil {
 		return "", fmt.Errorf("the key %q: %w", kid, err)

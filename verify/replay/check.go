@@ -236,7 +236,7 @@ func (r *replaying) bundles() error {
 			if normal, other := rego.NormalSignatures(bundle.Signatures); err == nil && bundle.Signatures != nil && (other != nil || !bytes.Equal(normal, bundle.Signatures)) {
 				err = errors.New("the signatures are not in their one form, in which nothing can be changed unseen")
 			}
-			if errors.Is(err, rego.ErrUnknownKey) {
+			if unknown := (*rego.UnknownKeyError)(nil); errors.As(err, &unknown) && unknown.ID == named.Key {
 				// It may have been retired since. Who made a key of their own gets no further by it than whoever leaves the keys away.
 				r.lacks(verify.Inconclusive, "the bundle %s is signed with the key %q, which is none of those that were given: one that was retired, or a stranger's", named.Name, named.Key)
 				continue

@@ -387,10 +387,13 @@ func TestBundleSignatures(t *testing.T) {
 		verify func(*rego.Bundle) (string, error)
 		want   verify.Status
 	}{
-		"no keys":                  {nil, verify.Skipped},
-		"bad":                      {func(*rego.Bundle) (string, error) { return "", errors.New("forged") }, verify.Fail},
-		"another key":              {func(*rego.Bundle) (string, error) { return "other", nil }, verify.Fail},
-		"a key that was not given": {func(*rego.Bundle) (string, error) { return "", fmt.Errorf("the key %q %w", "x", rego.ErrUnknownKey) }, verify.Inconclusive},
+		"no keys":     {nil, verify.Skipped},
+		"bad":         {func(*rego.Bundle) (string, error) { return "", errors.New("forged") }, verify.Fail},
+		"another key": {func(*rego.Bundle) (string, error) { return "other", nil }, verify.Fail},
+		"a key that was not given": {func(*rego.Bundle) (string, error) {
+			return "", fmt.Errorf("the bundle: %w", &rego.UnknownKeyError{ID: p.document.Bundles[0].Key})
+		}, verify.Inconclusive},
+		"one that the document does not name": {func(*rego.Bundle) (string, error) { return "", &rego.UnknownKeyError{ID: "other"} }, verify.Fail},
 	} {
 		if _, again := p.check(replay.Options{VerifyBundle: test.verify}); again.Status != test.want {
 			t.Errorf("%s: %+v", name, again)
