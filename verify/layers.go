@@ -81,9 +81,11 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	case unsigned == nil:
 		at, receipt = judgeReceipt(ev, s, trust, policy)
 	}
-	signature := Judge(LayerSignature, o.unknown(unsigned))
+	var signature Verdict
 	if unsigned == nil {
 		signature = judgeKey(key, s, trust, at)
+	} else {
+		signature = o.unknown(ev, trust, policy, unsigned)
 	}
 	if ev.Document == nil {
 		document, rest := withoutDocument(ctx, ev, s, unsigned == nil, at, trust, o)

@@ -25,15 +25,35 @@ func (o *Options) follow(ctx context.Context, origin string, trust Trust) Trust 
 	return o.keys.Trust()
 }
 
-// unknown adds to the error of a statement whose key nobody knows how an honest one can come to that.
-func (o *Options) unknown(err error) error {
+// unknown is the layer signature of a statement whose key nobody knows, with how an honest one can come to that.
+func (o *Options) unknown(ev *Evidence, trust Trust, policy tlog.Policy, err error) Verdict {
 	switch {
 	case !errors.Is(err, ErrUntrusted):
-		return err
-	case o.keys != nil:
-		return fmt.Errorf("%w, and none that it holds let this one into the log", err)
+	case o.keys == nil:
+		err = fmt.Errorf("%w. A stranger signed it, or the trust file is of another installation, or older than this key: then caio trust update takes it over, and caio verify --log reads it from the log", err)
+	default:
+		if index, ok := o.beyond(ev, trust, policy); ok {
+			return Verdict{Layer: LayerSignature, Status: Inconclusive, Reason: fmt.Sprintf("it is signed by a key that the trust file does not hold; its receipt puts it at index %d of the log, and the log at hand ends before, with %d entries, so that the entry which let the key in may be missing: bring the copy up to date (caio log export)", index, o.keys.read)}
+		}
+		err = fmt.Errorf("%w, and none that it holds let this one into the log", err)
 	}
-	return fmt.Errorf("%w. A stranger signed it, or the trust file is of another installation, or older than this key: then caio trust update takes it over, and caio verify --log reads it from the log", err)
+	return Judge(LayerSignature, err)
+}
+
+// beyond is where the receipt puts the statement, if the log's key signed that, and the log at hand ends before. Whoever signed the statement, it is no forgery of a stranger's then: it stands in the log.
+func (o *Options) beyond(ev *Evidence, trust Trust, policy tlog.Policy) (index int64, ok bool) {
+	keys, reason := logKeys(o.keys.origin, trust, policy)
+	if reason != "" || ev.Receipt == nil {
+		return 0, false
+	}
+	proof, err := tlog.ParseProof(ev.Receipt)
+	if err == nil {
+		_, err = signedBy(proof.Checkpoint, o.keys.origin, keys)
+	}
+	if err == nil {
+		err = proof.Verify(ev.Statement)
+	}
+	return proof.Index, err == nil && proof.Index >= o.keys.read
 }
 
 // steady is a log that may grow, as it was when its checkpoint was first asked for.

@@ -10,6 +10,7 @@ import (
 	"github.com/smarthausgroup/caio/contracts"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // TestStaleBase: an operator decides under what was in force earlier, and says of the log that it was as short then. With the log at hand that is seen by what was put in force well before the decision was made.
@@ -175,6 +176,39 @@ func TestKeysOfTheLog(t *testing.T) {
 	w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, strangerSeed).Public(), Intervals: map[string]verify.Interval{logOrigin: {}}})
 	w.by = strangerSeed
 	w.want("a key without an entry", w.publish(w.honest()), verify.ExitFailed, verify.LayerCurrency, verify.Fail, "")
+}
+
+// TestCopyOfBeforeTheKey: a copy of the log that ends before the statement may end before its key came in. That speaks against nobody whose statement the log holds.
+func TestCopyOfBeforeTheKey(t *testing.T) {
+	w := pinned(t)
+	w.at = decided
+	copied := w.source()
+	w.handOver(false)
+	ev := w.publish(w.honest())
+	checked := func(ev *verify.Evidence, log tlog.Source) (int, verify.Verdict) {
+		o := w.options
+		o.Log = log
+		_, verdicts := replay.CheckFile(t.Context(), written(t, ev), w.trust, o)
+		return verify.ExitCode(verdicts), of(t, verdicts, verify.LayerSignature)
+	}
+	if code, v := checked(ev, w.source()); code != verify.ExitVerified {
+		t.Errorf("with the log of now: exit %d, %+v", code, v)
+	}
+	if code, v := checked(ev, copied); code != verify.ExitUntold || v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "bring the copy up to date") {
+		t.Errorf("with the copy: exit %d, %+v", code, v)
+	}
+	forged, none, stranger := *ev, *ev, pinned(t)
+	forged.Statement = w.restated(map[string]any{"id": "another", "log": logOrigin}, ev.Document)
+	none.Receipt, none.Earlier, none.First, none.Entries = nil, nil, nil, nil
+	for name, ev := range map[string]*verify.Evidence{"a statement that is not in the log": &forged, "without a receipt": &none} {
+		if code, v := checked(ev, copied); code != verify.ExitFailed || v.Status != verify.Fail {
+			t.Errorf("%s: exit %d, %+v", name, code, v)
+		}
+	}
+	stranger.by = strangerSeed
+	if code, v := checked(stranger.publish(stranger.honest()), w.source()); code != verify.ExitFailed || v.Status != verify.Fail {
+		t.Errorf("of a key that nobody let in: exit %d, %+v", code, v)
+	}
 }
 
 func (w *world) rootRecord(subject byte) verify.KeyRecord {
