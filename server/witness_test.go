@@ -211,7 +211,9 @@ func TestWitnessed(t *testing.T) {
 // TestBracketed: evidence shows what was cosigned around a decision, and nothing that came later widens it; while witnesses are away, and where they were, it is not told when a decision was made.
 func TestBracketed(t *testing.T) {
 	ws := newWitnesses(t)
-	i := start(t, ws.of)
+	i := start(t, ws.of, func(i *installation) {
+		i.config.Clock = func() time.Time { return time.Now().Add(time.Duration(ws.ahead.Load())) }
+	})
 	token := i.token("default", auth.Operator)
 	first := i.register(token, contract("eu", "eu", ""))
 	origin, _ := i.trustedKeys("default")
