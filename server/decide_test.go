@@ -116,7 +116,7 @@ func TestObjectivesAreThoseOfReports(t *testing.T) {
 	}
 	i.call("POST", "/v1/decisions?detail=full", all, embed).into(t, &full)
 	reported := verify.Sentences(nil, &full.Document)
-	parts := strings.Split(reported[1], "feasible, ")
+	parts := strings.Split(reported[1], "feasible, with the objective ")
 	second, first, _ := strings.Cut(parts[1], " against ")
 	if want := "highest objective, " + first + "; b comes next with " + second + "."; !strings.Contains(full.Reasons[0], want) {
 		t.Errorf("%q lacks %q: %q", full.Reasons[0], want, reported)
