@@ -118,7 +118,11 @@ func writeBelow(folder, path string, data []byte) error {
 
 // finish moves what was checked to its place; the checkpoint last, when everything that it speaks of is there.
 func (s *copySource) finish() error {
-	for _, path := range append(slices.Compact(slices.Sorted(slices.Values(s.added))), tlog.CheckpointPath) {
+	paths := slices.Compact(slices.Sorted(slices.Values(s.added)))
+	if !s.witnessedLess() {
+		paths = append(paths, tlog.CheckpointPath)
+	}
+	for _, path := range paths {
 		name := filepath.Join(s.folder, filepath.FromSlash(path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
@@ -128,6 +132,17 @@ func (s *copySource) finish() error {
 		}
 	}
 	return nil
+}
+
+// witnessedLess reports whether the copy has a checkpoint of the same size with more signatures. The one that is served says nothing new then, and less of who vouches for it.
+func (s *copySource) witnessedLess() bool {
+	text, err := os.ReadFile(filepath.Join(s.folder, tlog.CheckpointPath))
+	if err != nil {
+		return false
+	}
+	held, err := tlog.ParseCheckpoint(text)
+	served, also := tlog.ParseCheckpoint(s.checkpoint)
+	return err == nil && also == nil && held.Size == served.Size && len(held.Signatures) > len(served.Signatures)
 }
 
 // refuse keeps what the log serves beside the copy, all of it where it can be had, and says what both together show.
