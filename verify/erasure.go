@@ -54,7 +54,7 @@ func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the entry of the erasure does not hold: %w", err)
 	}
-	used, ok := trust.Used(key, r.Log)
+	used, ok := key.interval(r.Log)
 	if !ok || r.V != 1 || r.Log != s.Log && !trust.follows(r.Log, s.Log) || r.Tenant != s.Tenant || r.IAT < s.IAT {
 		return nil, errors.New("the entry of the erasure was signed for another log, or before the decision")
 	}
@@ -70,7 +70,18 @@ func (ev *Evidence) Erased(s Statement, trust Trust) (*ErasureRecord, error) {
 	if len(ev.Disclosures) > 0 {
 		return nil, errors.New("the evidence holds content that it says was erased")
 	}
+	if from, why, revoked := trust.disbelief(key.ID(), r.Log); revoked && r.Base >= from {
+		return nil, &Unbelieved{KID: key.ID(), From: from, Index: r.Base, Why: why}
+	}
 	return &r, nil
+}
+
+// judgeErased is the layer document where it hangs on an erasure. Its entry may be under a key that was revoked since from before it: whoever had the key could have made it, and so could the issuer.
+func judgeErased(err error) Verdict {
+	if !errors.Is(err, ErrRevoked) {
+		return Judge(LayerDocument, err)
+	}
+	return Verdict{Layer: LayerDocument, Status: Inconclusive, Reason: "the entry of the erasure is " + err.Error() + ". So no entry that is believed says that this was erased: it may as well be kept back. Ask the operator for what else shows it"}
 }
 
 // told is what a reader is told of an erasure.
@@ -92,10 +103,10 @@ func withoutDocument(ctx context.Context, ev *Evidence, s Statement, signed bool
 			w = readWhole(ctx, &Document{DecisionID: s.ID, Tenant: s.Tenant, Log: s.Log}, ev.Erasure, at, trust, o)
 		}
 		r, err := ev.Erased(s, trust)
-		if err == nil {
-			err = w.erased()
+		if logged := w.erased(); logged != nil && (err == nil || errors.Is(err, ErrRevoked)) {
+			err = logged
 		}
-		if document = Judge(LayerDocument, err); err == nil {
+		if document = judgeErased(err); err == nil {
 			reason = "the document was " + r.told()
 			if !w.readable() || w.erasure == nil {
 				reason += "; so the operator says, and only the whole log shows whether it holds that entry"
@@ -122,7 +133,7 @@ func (w *whole) erased() error {
 	case w.erasedAt < 0:
 		return fmt.Errorf("the entry of the erasure is not in the log, of %d entries", w.size)
 	}
-	return nil
+	return w.disowned
 }
 
 // readable reports whether a copy of the log was there and could be read.

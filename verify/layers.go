@@ -99,8 +99,8 @@ func Check(ctx context.Context, ev *Evidence, trust Trust, o Options) []Verdict 
 	}
 	document := judgeDocument(ev, d, s, unsigned == nil, trust)
 	logged, w := judgeLog(ctx, ev, d, at, trust, o)
-	if err := w.erased(); err != nil && document.Status == Pass {
-		document = Judge(LayerDocument, err)
+	if err := w.erased(); err != nil && document.Status != Fail {
+		document = judgeErased(err)
 	}
 	return append([]Verdict{signature, document, receipt, judgeWitnesses(ev, s, at, policy), Argmax(d)}, logged...)
 }
@@ -180,10 +180,11 @@ func judgeDocument(ev *Evidence, d *Document, s Statement, signed bool, trust Tr
 	if err := s.compare(want); err != nil {
 		return Judge(LayerDocument, err)
 	}
-	if _, err := ev.Erased(s, trust); err != nil {
+	_, erased := ev.Erased(s, trust)
+	if err := ev.Bound(d); err != nil && (erased == nil || errors.Is(erased, ErrRevoked)) {
 		return Judge(LayerDocument, err)
 	}
-	return Judge(LayerDocument, ev.Bound(d))
+	return judgeErased(erased)
 }
 
 // Arrange puts verdicts into the order of the page.

@@ -203,12 +203,18 @@ func (f trustFile) offline(t *Trust) error {
 // roots are the root and those before it.
 func (t Trust) roots() Keys { return slices.Concat(rootKeys(t.Root), t.FormerRoots) }
 
+// interval is that in which the key was in use in the log, whether it was revoked later or not: everywhere, where none is stated.
+func (k Key) interval(log string) (Interval, bool) {
+	if k.Intervals == nil {
+		return Interval{}, true
+	}
+	used, ok := k.Intervals[log]
+	return used, ok
+}
+
 // Used is the interval of the log in which what the key signed is accepted: that in which it was in use, as far as the root has not revoked it, or the one that let it in. It is false where there is none.
 func (t Trust) Used(key Key, log string) (Interval, bool) {
-	used, ok := Interval{}, true
-	if key.Intervals != nil {
-		used, ok = key.Intervals[log]
-	}
+	used, ok := key.interval(log)
 	from, _, revoked := t.disbelief(key.ID(), log)
 	if !ok || !revoked || used.NotAfter != nil && *used.NotAfter < from {
 		return used, ok

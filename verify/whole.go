@@ -36,6 +36,7 @@ type whole struct {
 	twins                            []int64          // other statements about a decision of its id
 	erasure                          []byte           // the entry of an erasure that the evidence shows and that belongs into this log, nil for none
 	erasedAt                         int64            // where the log holds it, -1 for nowhere
+	disowned                         error            // why that entry is not to be believed, nil if it is
 	follows                          *Former          // the log that was given up for this one, nil for none
 	disorder                         *Fault           // an entry whose time does not fit its place, nil for none
 	stale                            *Fault           // what was in force before the decision was made, and base leaves out, nil for nothing
@@ -169,7 +170,9 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 		}
 	case typ == TypErasure && index > at.index && bytes.Equal(leaf, w.erasure):
 		w.erasedAt = index
-		_, err = trust.CheckEntry(d.Log, index, leaf)
+		if _, err = trust.CheckEntry(d.Log, index, leaf); errors.Is(err, ErrRevoked) {
+			w.disowned, err = err, nil
+		}
 		return err
 	case typ == TypOutcome && claims(leaf, "decision") == d.DecisionID:
 		w.outcomes = append(w.outcomes, index)

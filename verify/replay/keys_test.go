@@ -178,6 +178,52 @@ func TestKeysOfTheLog(t *testing.T) {
 	w.want("a key without an entry", w.publish(w.honest()), verify.ExitFailed, verify.LayerCurrency, verify.Fail, "")
 }
 
+// TestErasedUnderARevokedKey: an erasure that a revoked key signed is nobody's word, and no lie of the issuer's: what it says can't be told. One that does not hold otherwise is a fault as before.
+func TestErasedUnderARevokedKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		documents, known, stale bool // the document too; the trust file knows of the revocation; what it says is not about the decision
+		from                    int64
+		code                    int
+		status                  verify.Status
+	}{
+		"content":                         {from: 0, code: verify.ExitUntold, status: verify.Inconclusive},
+		"content, and the file knows it":  {known: true, code: verify.ExitUntold, status: verify.Inconclusive},
+		"the document":                    {documents: true, code: verify.ExitUntold, status: verify.Inconclusive},
+		"the document, and the file does": {documents: true, known: true, code: verify.ExitUntold, status: verify.Inconclusive},
+		"revoked from behind it":          {from: 1, code: verify.ExitUntold, status: verify.Pass}, // without content replay is left out
+		"another tenant's":                {stale: true, code: verify.ExitFailed, status: verify.Fail},
+		"another tenant's document":       {stale: true, documents: true, known: true, code: verify.ExitFailed, status: verify.Fail},
+	} {
+		w := pinned(t)
+		ev := w.publish(w.honest())
+		head := w.head()
+		head.IAT++
+		if c.stale {
+			head.Tenant = "other"
+		}
+		ev.Disclosures = nil
+		at := w.sign(verify.TypErasure, verify.ErasureRecord{RecordHead: head, Kind: verify.KindErased, Subject: strings.Repeat("0", 32), Documents: c.documents, Actor: "dpo", Reason: "asked for"})
+		ev.Erasure = w.leaves[at]
+		if c.documents {
+			ev = &verify.Evidence{Statement: ev.Statement, Receipt: ev.Receipt, Earlier: ev.Earlier, Erasure: ev.Erasure}
+		}
+		w.handOver(true)
+		w.revoke(issuerSeed, at+c.from)
+		if c.known {
+			r, err := verify.ParseRevocation(w.trust.Root, string(w.leaves[len(w.leaves)-1]))
+			w.must(err)
+			w.trust.Revocations = append(w.trust.Revocations, r)
+		}
+		for _, whole := range []bool{true, false}[:1+len(w.trust.Revocations)] {
+			code, verdicts := w.verdicts(written(t, ev), whole)
+			v, current := of(t, verdicts, verify.LayerDocument), of(t, verdicts, verify.LayerCurrency)
+			if code != c.code || v.Status != c.status || c.status == verify.Inconclusive && !strings.Contains(v.Reason, "stolen") || current.Status == verify.Fail {
+				t.Errorf("%s, with the log %t: exit %d, %+v, %+v", name, whole, code, v, current)
+			}
+		}
+	}
+}
+
 // TestCopyOfBeforeTheKey: a copy of the log that ends before the statement may end before its key came in. That speaks against nobody whose statement the log holds.
 func TestCopyOfBeforeTheKey(t *testing.T) {
 	w := pinned(t)
