@@ -76,7 +76,7 @@ func signedBy(c tlog.Checkpoint, origin string, keys []tlog.Key) ([]tlog.Verifie
 		return nil, err
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("the checkpoint carries a signature of %q, whose key neither the trust file nor the policy holds. If that is a witness which the operator took on later, a new trust file names it", unknown[0].Name)
+		return nil, fmt.Errorf("the checkpoint carries a signature of %q, whose key neither the trust file nor the policy holds. If that is a witness which the operator took on later, caio trust export names it, and says what else changed", unknown[0].Name)
 	}
 	return verified, nil
 }

@@ -44,9 +44,7 @@ func (t Trust) Changes(next Trust) (list []Change) {
 			add(false, "the root %s is a former one: %s", root.ID(), intervalsText(root.Intervals))
 		}
 	}
-	if t.Policy != next.Policy {
-		add(t.Policy != "", "other cosignatures are asked for")
-	}
+	t.policyChanges(next, add)
 	t.logChanges(next, add)
 	keyChanges(t.believed().In(t.origins()...), next, add)
 	for _, key := range t.Approvers {

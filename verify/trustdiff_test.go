@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/smarthausgroup/caio/verify"
+	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
 // What a trust file says otherwise than one of before is told, and whether that is a loss.
@@ -34,7 +35,7 @@ func TestTrustChanges(t *testing.T) {
 		"the root":           {func(n *verify.Trust) { n.Root = signer(t, 8).Public() }, "the offline root was", true},
 		"no root":            {func(n *verify.Trust) { n.Root = nil }, "no longer pinned", true},
 		"a former root gone": {func(n *verify.Trust) { n.FormerRoots = nil }, "the former root", true},
-		"another policy":     {func(n *verify.Trust) { n.Policy = "quorum none\n" }, "other cosignatures", old.Policy != ""},
+		"another policy":     {func(n *verify.Trust) { n.Policy = "quorum none\n" }, "written otherwise", false},
 		"a log gone":         {func(n *verify.Trust) { n.Logs = n.Logs[:1] }, "the log caio.example.com/a is gone", true},
 		"a log's key":        {func(n *verify.Trust) { n.Logs = slices.Clone(n.Logs); n.Logs[0].Key = "x" }, "the checkpoints of the log", true},
 		"a log more":         {func(n *verify.Trust) { n.Logs = append(slices.Clone(n.Logs), verify.Log{Origin: "z"}) }, "the log z is new", false},
@@ -61,6 +62,53 @@ func TestTrustChanges(t *testing.T) {
 		}
 		if len(changes) != 1 || !strings.Contains(changes[0].Text, c.says) || changes[0].Loses != c.loses {
 			t.Errorf("%s: %+v", name, changes)
+		}
+	}
+}
+
+// A change of witnesses is told by name. It is a loss where one is named no more, and where cosignatures are enough that were not.
+func TestWitnessChanges(t *testing.T) {
+	policy := func(text string) string {
+		for i, name := range []string{"a", "b", "c"} {
+			key := must(tlog.NewKey("w.example/"+name, tlog.CosignatureV1, signer(t, byte(20+i)).Public()))(t)
+			text = strings.ReplaceAll(text, "witness "+name, "witness "+name+" "+key.String())
+		}
+		return text
+	}
+	const a, ab = "witness a\nquorum a\n", "witness a\nwitness b\ngroup g all a b\nquorum g\n"
+	for name, c := range map[string]struct {
+		was, is string
+		says    []string
+		loses   bool
+	}{
+		"one is taken on":               {a, ab, []string{"the witness w.example/b+", "asked for of w.example/a+", "and are of 2 of w.example/a+"}, false},
+		"one, and either is enough":     {a, "witness a\nwitness b\ngroup g any a b\nquorum g\n", []string{"w.example/b+", "and are of 1 of"}, true},
+		"one goes, and stays named":     {ab, "witness a\nwitness b\nquorum a\n", []string{"w.example/b+", "any more", "were asked for of 2 of"}, true},
+		"another in its place":          {a, "witness b\nwitness a\nquorum b\n", []string{"the witness w.example/b+", "is named, and counts", "the witness w.example/a+", "does not count for the quorum any more"}, true},
+		"a former one is forgotten":     {"witness a\nwitness b\nquorum a\n", a, []string{"the witness w.example/b+", "is not named any more"}, true},
+		"a former one, known since":     {a, "witness a\nwitness b\nquorum a\n", []string{"a former one"}, false},
+		"the first":                     {"", a, []string{"is named", "asked for of nobody, and are of w.example/a+"}, false},
+		"none any more":                 {a, "witness a\nquorum none\n", []string{"and are of nobody"}, true},
+		"nothing but an address":        {a, "witness a\nquorum a\n", []string{"asks for the same"}, false},
+		"groups, with other names":      {ab, "witness b\nwitness a\ngroup x 2 a b\nquorum x\n", []string{"asks for the same"}, false},
+		"groups of groups, and as much": {ab, "witness a\nwitness b\ngroup x any b\ngroup g all a x\nquorum g\n", []string{"(1 of w.example/b+"}, false},
+	} {
+		old, now := revokingTrust(t), revokingTrust(t)
+		old.Policy, now.Policy = policy(c.was), policy(c.is)
+		if name == "nothing but an address" {
+			now.Policy = strings.Replace(policy("witness a\nquorum a\n"), "\nquorum", " https://a.example\nquorum", 1)
+		}
+		text, loses := "", false
+		for _, change := range old.Changes(now) {
+			text, loses = text+change.Text+"\n", loses || change.Loses
+		}
+		for _, says := range c.says {
+			if !strings.Contains(text, says) {
+				t.Errorf("%s: %q is not in %q", name, says, text)
+			}
+		}
+		if loses != c.loses {
+			t.Errorf("%s: loses %t: %s", name, loses, text)
 		}
 	}
 }

@@ -223,6 +223,24 @@ func (p Policy) Keys() []Key {
 	return keys
 }
 
+// Asked are the names of the witnesses that the quorum counts on, directly or in a group; a policy may name others too.
+func (p Policy) Asked() (list []string) {
+	counts := map[string]bool{p.Quorum: true}
+	for _, g := range slices.Backward(p.Groups) { // a group comes after its members
+		if counts[g.Name] {
+			for _, member := range g.Members {
+				counts[member] = true
+			}
+		}
+	}
+	for _, w := range p.Witnesses {
+		if counts[w.Name] {
+			list = append(list, w.Name)
+		}
+	}
+	return list
+}
+
 // Quorum is what the cosignatures on one checkpoint show.
 type Quorum struct {
 	Witnesses []string // that cosigned, as the policy names them and in its order
@@ -257,7 +275,11 @@ func (p Policy) Satisfied(verified []Verified) (Quorum, error) {
 		return q, nil
 	}
 	if !reached[p.Quorum] {
-		return Quorum{}, fmt.Errorf("%w: the quorum %q is not reached, cosigned by %q", ErrQuorum, p.Quorum, q.Witnesses)
+		by := "nobody whom it names"
+		if q.Witnesses != nil {
+			by = strings.Join(q.Witnesses, ", ")
+		}
+		return Quorum{}, fmt.Errorf("%w: the quorum %q is not reached, cosigned by %s", ErrQuorum, p.Quorum, by)
 	}
 	for _, at := range cosigned {
 		if (q.By.IsZero() || at.Before(q.By)) && p.reached(cosigned, func(t time.Time) bool { return !t.After(at) })[p.Quorum] {
