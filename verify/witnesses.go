@@ -39,17 +39,28 @@ func judgeWitnesses(ev *Evidence, s Statement, at *proved, policy tlog.Policy) V
 	return seen.bounds(at, policy).judge(time.Unix(s.IAT, 0))
 }
 
-// bounds are what witnesses say of when an entry came into the log: by then it was in it, since then it was not. A zero time is one that nobody tells, and missing says why.
+// bounds are what witnesses say of when an entry came into the log: by then it was in it, since then it was not. A zero time is one that nobody tells; missing says why, and advice what to do about it.
 type bounds struct {
 	by, since time.Time
 	missing   error
+	advice    string
 }
+
+// What to do where witnesses don't tell enough.
+const (
+	adviceYoung  = "A decision or an outcome of the last minute has not been cosigned yet: fetch its evidence again. If it stays so, witnesses did not answer, or cosignatures were taken away: ask the operator"
+	adviceFormer = "The policy names them, and does not count on them: they are former witnesses. The trust file of then, or a policy that counts on them (--policy), tells what they saw"
+	adviceFirst  = "The first decision of a log has none before it, nor has one from before there were witnesses, and that stays so. For any other one it was taken away: ask the operator"
+)
 
 func (a around) bounds(at *proved, policy tlog.Policy) (b bounds) {
 	cosigned := func(what string, verified []tlog.Verified) (q tlog.Quorum) {
 		q, err := policy.Satisfied(verified)
 		if err != nil && b.missing == nil {
-			b.missing = fmt.Errorf("%s: %w", what, err)
+			b.missing, b.advice = fmt.Errorf("%s: %w", what, err), adviceYoung
+			if formerAlone(policy, verified) {
+				b.advice = adviceFormer
+			}
 		}
 		return q
 	}
@@ -62,9 +73,23 @@ func (a around) bounds(at *proved, policy tlog.Policy) (b bounds) {
 	if a.earlier != nil {
 		b.since = cosigned("the earlier checkpoint", a.earlier).Since
 	} else if b.missing == nil {
-		b.missing = errors.New("no earlier cosigned checkpoint says that the decision was not in the log yet")
+		b.missing, b.advice = errors.New("no earlier cosigned checkpoint says that the decision was not in the log yet"), adviceFirst
 	}
 	return b
+}
+
+// formerAlone reports whether witnesses cosigned, and none of them on whom the quorum counts.
+func formerAlone(policy tlog.Policy, verified []tlog.Verified) (former bool) {
+	asked := policy.Asked()
+	for _, w := range policy.Witnesses {
+		if slices.ContainsFunc(verified, func(v tlog.Verified) bool { return v.Key.String() == w.Key.String() }) {
+			if slices.Contains(asked, w.Name) {
+				return false
+			}
+			former = true
+		}
+	}
+	return former
 }
 
 // judge holds a decision's time to the bounds. Anybody may leave cosignatures out, and a young decision has none yet: that is no fault, and shows nothing either.
@@ -83,7 +108,7 @@ func (b bounds) judge(decided time.Time) Verdict {
 	case !b.since.IsZero() && decided.Add(slack).Before(b.since):
 		return fail("back-dated: witnesses saw the log without the decision after the time that a claim of the statement says", "at least "+since)
 	case b.missing != nil:
-		return untold("%v. A decision of the last minute has not been cosigned yet: fetch its evidence again. If it stays so, witnesses did not answer, or a part was taken away: ask the operator", b.missing)
+		return untold("%v. %s", b.missing, b.advice)
 	case width > bracket:
 		return untold("cosigned, but between %s and %s, %v apart, nobody saw the log, and the decision may have been dated anywhere in between; %v is the most that counts. Witnesses may have been away, or checkpoints left out: ask the operator", since, by, width, bracket)
 	}

@@ -164,15 +164,10 @@ func TestNotYetCosigned(t *testing.T) {
 			w.receipts(ev, w.indexOf(ev), w.indices(ev))
 			return ev
 		},
-		"the first decision of a log": func(w *world) *verify.Evidence {
-			ev := w.publish(w.honest())
-			ev.Earlier = nil
-			return ev
-		},
 	} {
 		w := newWorld(t)
 		code, verdicts := w.verdicts(written(t, made(w)), true)
-		if v := of(t, verdicts, verify.LayerWitnesses); code != verify.ExitUntold || v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "fetch its evidence again") || !strings.Contains(v.Reason, "time asserted") {
+		if v := of(t, verdicts, verify.LayerWitnesses); code != verify.ExitUntold || v.Status != verify.Inconclusive || !strings.Contains(v.Reason, "cosigned by nobody whom it names. A decision or an outcome of the last minute has not been cosigned yet: fetch its evidence again") || !strings.Contains(v.Reason, "time asserted") {
 			t.Errorf("%s: exit %d, %+v", name, code, v)
 		}
 		// Without a policy nobody asks for them.
@@ -181,6 +176,27 @@ func TestNotYetCosigned(t *testing.T) {
 		ev := w.publish(w.honest())
 		if code, verdicts := w.verdicts(written(t, ev), false); code != verify.ExitUntold || of(t, verdicts, verify.LayerWitnesses).Status != verify.Skipped {
 			t.Errorf("%s, nobody asks: exit %d", name, code)
+		}
+	}
+}
+
+// TestNeverCosigned: where fetching it again can't help, nobody is told to.
+func TestNeverCosigned(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *world, ev *verify.Evidence)
+		says   string
+	}{
+		"the first decision of a log": {func(_ *world, ev *verify.Evidence) { ev.Earlier = nil }, "The first decision of a log has none before it"},
+		"by a former witness": {func(w *world, _ *verify.Evidence) {
+			w.trust.Policy = "witness now " + vkey(w.t, "now.example", tlog.CosignatureV1, approverSeed).String() + "\n" + strings.Replace(w.trust.Policy, "quorum ", "quorum now\n# ", 1)
+		}, "they are former witnesses. The trust file of then"},
+	} {
+		w := newWorld(t)
+		ev := w.publish(w.honest())
+		c.change(w, ev)
+		code, verdicts := w.verdicts(written(t, ev), true)
+		if v := of(t, verdicts, verify.LayerWitnesses); code != verify.ExitUntold || v.Status != verify.Inconclusive || !strings.Contains(v.Reason, c.says) || strings.Contains(v.Reason, "fetch") || strings.Contains(v.Reason, "[") {
+			t.Errorf("%s: exit %d, %+v", name, code, v)
 		}
 	}
 }
