@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"database/sql"
+	"os"
 	"strings"
 	"testing"
 
@@ -66,6 +67,47 @@ func TestFormerWitness(t *testing.T) {
 	policy, err := tlog.ParsePolicy([]byte(trust.Policy))
 	if err != nil || len(policy.Witnesses) != 2 || policy.Quorum != tlog.None {
 		t.Errorf("%q: %v", trust.Policy, err)
+	}
+}
+
+// Witnesses have seen more of a log than an older copy of the store holds. Once it was given up it is served, and proved, as far as it is left.
+func TestCosignedBeyondTheFormerLog(t *testing.T) {
+	ws, folder := newWitnesses(t), t.TempDir()
+	pinned := func(i *installation) { i.config.CheckpointDir = folder }
+	i := start(t, ws.of, pinned)
+	token := i.token("default", auth.Operator)
+	first := i.register(token, contract("eu", "eu", ""))
+	origin, _ := i.trustedKeys("default")
+	ws.know(i, "default")
+	ws.cosigned(i, token, origin, *first.Index)
+	kept := i.decide(token, embed)
+	ws.cosigned(i, token, origin, *kept.Index)
+	left := i.decide(token, embed) // which nobody cosigned before the copy was made
+	i.stop()
+	older, err := os.ReadFile(i.path)
+	must(t, err)
+	i = i.again(ws.of, pinned)
+	lost := i.decide(token, embed)
+	ws.cosigned(i, token, origin, *lost.Index)
+	i.stop()
+	must(t, os.WriteFile(i.path, older, 0o600))
+	if _, err := i.recovered("default"); err != nil {
+		t.Fatal(err)
+	}
+	i = i.again(ws.of, pinned)
+	r := i.call("GET", "/log/"+origin+"/cosigned", token, "")
+	c, err := tlog.ParseCheckpoint(r.body)
+	if err != nil || c.Size > *lost.Index || c.Size <= *kept.Index || len(c.Signatures) < 2 {
+		t.Errorf("%d %s: %v", r.status, r.body, err)
+	}
+	trust, err := i.server.Trust(context.Background(), "default")
+	must(t, err)
+	for _, a := range []server.Answer{kept, left} {
+		for _, v := range verify.Check(context.Background(), i.evidenceOf(token, a.DecisionID), trust, verify.Options{}) {
+			if v.Status == verify.Fail {
+				t.Errorf("%+v", v)
+			}
+		}
 	}
 }
 

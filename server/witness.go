@@ -269,7 +269,7 @@ func (s *Server) bracketed(ctx context.Context, t *tenant, decision, last int64,
 	if err != nil {
 		return at, err
 	}
-	if after != nil {
+	if after != nil && after.Size <= at.Size {
 		at = *after
 	}
 	before, first, err := s.around(ctx, t.origin, decision)
@@ -296,6 +296,10 @@ func (s *Server) extended(ctx context.Context, t *tenant, c *tlog.Checkpoint, at
 func (s *Server) cosigned(ctx context.Context, log store.Log) (*tlog.Checkpoint, error) {
 	if s.config.Witnesses.Archive == nil {
 		return nil, nil
+	}
+	if log.Was != "" { // of one that was given up witnesses may have seen more than is left of it
+		latest, _, err := s.config.Witnesses.Archive.Around(ctx, log.Origin, log.Size)
+		return s.sound(latest), err
 	}
 	latest, err := s.config.Witnesses.Archive.Latest(ctx, log.Origin)
 	return s.sound(latest), err
