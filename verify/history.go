@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
@@ -24,6 +26,7 @@ type history struct {
 	differ map[string]bool              // candidates whose row is another than the stated one, at the length that was settled last
 	agreed bool                         // at some length that counts all rows were as stated
 	newest int64                        // when the entries so far were made, the latest, in seconds since 1970
+	open   map[[16]byte]string          // decisions for candidates of which no outcome came so far: the service, by id
 	untold error                        // why the rows can't be told
 }
 
@@ -34,7 +37,7 @@ type measured struct {
 }
 
 func newHistory(d *Document) *history {
-	h := &history{intent: d.Request.Intent.Type, stated: map[string]contracts.History{}, counts: map[string][]measured{}, differ: map[string]bool{}}
+	h := &history{intent: d.Request.Intent.Type, stated: map[string]contracts.History{}, counts: map[string][]measured{}, differ: map[string]bool{}, open: map[[16]byte]string{}}
 	if at, err := time.Parse(TimeFormat, d.Time); err == nil { // what has no form has no candidates either
 		h.oldest = at.Add(-historyAge).UnixMilli()
 	}
@@ -54,6 +57,30 @@ func (h *history) pass(typ string, leaf []byte) {
 	}
 }
 
+// decided notes a decision for a candidate: an outcome is of one, and one has one outcome at most.
+func (h *history) decided(leaf []byte) error {
+	var said Statement
+	parts, err := splitJWS(leaf)
+	if err == nil {
+		err = json.Unmarshal(parts[1], &said)
+	}
+	if err != nil {
+		return err
+	}
+	if _, candidate := h.stated[said.Service]; candidate {
+		h.open[idOf(said.ID)] = said.Service
+	}
+	return nil
+}
+
+// idOf is the number of a UUID; zero for what is none.
+func idOf(uuid string) (id [16]byte) {
+	if raw, err := hex.DecodeString(strings.ReplaceAll(uuid, "-", "")); err == nil && len(raw) == len(id) {
+		id = [16]byte(raw)
+	}
+	return id
+}
+
 // take counts an outcome from before the decision, if it is one of a candidate, of the request's intent type, and not too old.
 func (h *history) take(index int64, leaf []byte, d *Document, at *proved, trust Trust) error {
 	var said OutcomeRecord
@@ -61,9 +88,11 @@ func (h *history) take(index int64, leaf []byte, d *Document, at *proved, trust 
 	if err == nil {
 		err = json.Unmarshal(parts[1], &said)
 	}
-	_, candidate := h.stated[said.Service]
-	if err != nil || !candidate || said.Intent != "" && said.Intent != h.intent {
+	if err != nil {
 		return err
+	}
+	if _, candidate := h.stated[said.Service]; !candidate || said.Intent != "" && said.Intent != h.intent {
+		return nil
 	}
 	const most = int64(slack / time.Second)
 	if said.IAT*1000 < h.oldest {
@@ -82,6 +111,10 @@ func (h *history) take(index int64, leaf []byte, d *Document, at *proved, trust 
 	case said.Intent == "":
 		h.untold = fmt.Errorf("the outcome at index %d was reported before outcomes stated their intent type", index)
 	}
+	if h.open[idOf(said.Decision)] != said.Service {
+		return fmt.Errorf("it is the outcome of no decision for %s that the log holds before it, or the second one of such", plain(said.Service))
+	}
+	delete(h.open, idOf(said.Decision))
 	latest := append(h.counts[said.Service], measured{r.outcome.Met(), r.outcome.LatencyMS})
 	h.counts[said.Service] = latest[max(0, len(latest)-historyLatest):]
 	if index >= d.Base {

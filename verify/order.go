@@ -59,7 +59,25 @@ func (at *proved) leftOut(index, base int64, typ string, leaf []byte) *Fault {
 	return &Fault{"/base", fmt.Sprintf("the entry at index %d, of type %s, was made %v before the decision, and the document was decided without it", index, typ, before), fmt.Sprintf("more than %d", index), strconv.FormatInt(base, 10)}
 }
 
+// since is the youngest entry from base on. What stands there is left out of the arguments for having come meanwhile, as it says: so nothing behind it can have been made well before it.
+type since struct{ index, iat int64 }
+
+func (s *since) take(index int64, typ string, leaf []byte) *Fault {
+	iat, ok := MadeAt(leaf)
+	if !ok || slices.Contains(elsewhere, typ) {
+		return nil
+	}
+	if least := s.iat - int64(slack/time.Second); iat < least {
+		return &Fault{"/base", fmt.Sprintf("from base on the log's times go backwards, by more than %v: those of the entries at index %d and %d, in this order; times were changed, or the server's clock was set back", slack, s.index, index), "at least " + timeText(least), timeText(iat)}
+	}
+	if iat > s.iat {
+		*s = since{index, iat}
+	}
+	return nil
+}
+
+func timeText(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
+
 func (at *proved) disorder(index int64, where, bound string, limit int64) *Fault {
-	text := func(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
-	return &Fault{"/iat", fmt.Sprintf("the log's times go backwards: a claim of the statement says when the decision was made, and the entry at index %d, which stands %s it, says otherwise by more than %v: times were changed, or the server's clock was set back", index, where, slack), bound + " " + text(limit), text(at.iat)}
+	return &Fault{"/iat", fmt.Sprintf("the log's times go backwards: a claim of the statement says when the decision was made, and the entry at index %d, which stands %s it, says otherwise by more than %v: times were changed, or the server's clock was set back", index, where, slack), bound + " " + timeText(limit), timeText(at.iat)}
 }

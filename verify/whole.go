@@ -38,6 +38,7 @@ type whole struct {
 	erasedAt                         int64            // where the log holds it, -1 for nowhere
 	disowned                         error            // why that entry is not to be believed, nil if it is
 	follows                          *Former          // the log that was given up for this one, nil for none
+	since                            since            // base
 	disorder                         *Fault           // an entry whose time does not fit its place, nil for none
 	stale                            *Fault           // what was in force before the decision was made, and base leaves out, nil for nothing
 	rests                            map[rest]resting // what an entry put in force, or out of it, that is not to be believed
@@ -128,12 +129,20 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	if index == d.Base {
 		w.history.settleAll()
 	}
-	if typ == TypOutcome && index < at.index {
-		if err := w.history.take(index, leaf, d, at, trust); err != nil {
-			return err
-		}
+	switch {
+	case index >= at.index:
+	case typ == TypOutcome:
+		err = w.history.take(index, leaf, d, at, trust)
+	case typ == TypDecision:
+		err = w.history.decided(leaf)
+	}
+	if err != nil {
+		return err
 	}
 	w.history.pass(typ, leaf)
+	if w.disorder == nil && !below && index < at.index {
+		w.disorder = w.since.take(index, typ, leaf)
+	}
 	switch {
 	case typ == TypRecovery:
 		w.follows, err = trust.Former(d.Log, index, leaf)

@@ -258,6 +258,32 @@ func TestLyingOperator(t *testing.T) {
 			w.reported("winner", "embeddings", "failed", 50)
 			return w.publish(w.honest())
 		}, verify.LayerCurrency},
+		"an outcome of no decision": {func(w *world) *verify.Evidence {
+			w.outcomeOf(verify.NewDecisionID(w.now, [10]byte{7}), "winner", "embeddings", "succeeded", 50)
+			w.arguments.History = map[string]contracts.History{"winner": {N: 31, OK: 31, P95: 50}}
+			return w.publish(w.honest())
+		}, verify.LayerCurrency},
+		"two outcomes of a decision": {func(w *world) *verify.Evidence {
+			id := w.decidedFor("winner")
+			w.outcomeOf(id, "winner", "embeddings", "succeeded", 50)
+			w.outcomeOf(id, "winner", "embeddings", "succeeded", 50)
+			w.arguments.History = map[string]contracts.History{"winner": {N: 32, OK: 32, P95: 50}}
+			return w.publish(w.honest())
+		}, verify.LayerCurrency},
+		"an outcome of another service's decision": {func(w *world) *verify.Evidence {
+			w.outcomeOf(w.decidedFor("second"), "winner", "embeddings", "succeeded", 50)
+			w.arguments.History = map[string]contracts.History{"winner": {N: 31, OK: 31, P95: 50}}
+			return w.publish(w.honest())
+		}, verify.LayerCurrency},
+		"failures dated ahead, behind an old base": {func(w *world) *verify.Evidence {
+			p := w.honest()
+			w.now = decided.Add(30 * time.Second)
+			w.reported("winner", "embeddings", "failed", 50)
+			w.now = decided.Add(-12 * time.Hour)
+			w.reported("abroad", "embeddings", "succeeded", 50)
+			w.now = decided
+			return w.publish(p)
+		}, verify.LayerCurrency},
 		"an invented reason": {func(w *world) *verify.Evidence {
 			p := w.honest()
 			p.document.Candidates[0].Eliminated.Violations[0].Reason = "abroad is too slow"

@@ -362,10 +362,22 @@ func (w *world) firstKey() {
 	w.sign(verify.TypKey, w.keyRecord(verify.KeyActivated, issuerSeed))
 }
 
-// reported is the entry of what came of some decision of before.
+// reported is the entries of some decision of before, and of what came of it.
 func (w *world) reported(service, intent, status string, latency int64) {
+	w.outcomeOf(w.decidedFor(service), service, intent, status, latency)
+}
+
+// decidedFor is the id of some decision of before.
+func (w *world) decidedFor(service string) string {
+	id := verify.NewDecisionID(w.now, [10]byte{8: byte(len(w.leaves)), 9: byte(len(w.leaves) >> 8)})
+	h := w.head()
+	w.sign(verify.TypDecision, verify.Statement{V: 1, ID: id, Tenant: h.Tenant, Log: h.Log, Base: h.Base, IAT: h.IAT, Outcome: verify.Routed, Service: service, Bundles: []string{}, Retention: verify.RetentionStandard})
+	return id
+}
+
+func (w *world) outcomeOf(decision, service, intent, status string, latency int64) {
 	w.sign(verify.TypOutcome, verify.OutcomeRecord{
-		RecordHead: w.head(), Decision: verify.NewDecisionID(w.now, [10]byte{byte(len(w.leaves))}), Document: strings.Repeat("0", 64), Service: service, Intent: intent, Status: status, LatencyMS: latency, Unmet: []string{}, Source: verify.SelfReported,
+		RecordHead: w.head(), Decision: decision, Document: strings.Repeat("0", 64), Service: service, Intent: intent, Status: status, LatencyMS: latency, Unmet: []string{}, Source: verify.SelfReported,
 	})
 }
 
