@@ -88,7 +88,10 @@ func (t Trust) logChanges(next Trust, add adding) {
 		}
 	}
 	for _, log := range next.Logs {
-		if _, known := t.log(log.Origin); !known {
+		switch _, known := t.log(log.Origin); {
+		case !known && log.Follows != "":
+			add(false, "the log %s is new, and follows %s, which was given up: caio log verify says why, as the operator has it, and what was lost", log.Origin, log.Follows)
+		case !known:
 			add(false, "the log %s is new", log.Origin)
 		}
 	}

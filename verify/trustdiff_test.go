@@ -39,7 +39,10 @@ func TestTrustChanges(t *testing.T) {
 		"a log gone":         {func(n *verify.Trust) { n.Logs = n.Logs[:1] }, "the log caio.example.com/a is gone", true},
 		"a log's key":        {func(n *verify.Trust) { n.Logs = slices.Clone(n.Logs); n.Logs[0].Key = "x" }, "the checkpoints of the log", true},
 		"a log more":         {func(n *verify.Trust) { n.Logs = append(slices.Clone(n.Logs), verify.Log{Origin: "z"}) }, "the log z is new", false},
-		"a key gone":         {func(n *verify.Trust) { n.Keys = slices.Delete(slices.Clone(n.Keys), one, one+1) }, "is gone", true},
+		"a log that follows": {func(n *verify.Trust) {
+			n.Logs = append(slices.Clone(n.Logs), verify.Log{Origin: "z", Follows: n.Logs[0].Origin})
+		}, "the log z is new, and follows " + log + ", which was given up", false},
+		"a key gone": {func(n *verify.Trust) { n.Keys = slices.Delete(slices.Clone(n.Keys), one, one+1) }, "is gone", true},
 		"a key more": {func(n *verify.Trust) {
 			n.Keys = append(slices.Clone(n.Keys), verify.Key{Public: signer(t, 5).Public(), Intervals: map[string]verify.Interval{log: {NotBefore: 3}}})
 		}, "is new: in the log " + log + " from 3", false},

@@ -73,8 +73,10 @@ type checkedLog struct {
 	// Follows is the log that was given up for this one, as its first entry says; Before are those that were given up, the last one first, where they were read.
 	Follows *verify.Former `json:"follows,omitempty"`
 	// FollowedBy is the log for which this one was given up, as the trust file says.
-	FollowedBy string      `json:"followed_by,omitempty"`
-	Before     []formerLog `json:"before,omitempty"`
+	FollowedBy string `json:"followed_by,omitempty"`
+	// Successor is what the server says of a log that follows this one, where the trust file does not.
+	Successor string      `json:"successor,omitempty"`
+	Before    []formerLog `json:"before,omitempty"`
 	// Unbelieved are entries of keys that the root has revoked, or that such a key let in. They stand where they are, and say nothing.
 	Unbelieved []unbelieved `json:"unbelieved,omitempty"`
 	// Outdated is what the log says of its keys and the trust file does not.
@@ -116,7 +118,7 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	}
 	quorum, err := policy.Satisfied(checked.Verified)
 	if err != nil {
-		return not("the checkpoint of %s at size %d: %w", result.Origin, result.Size, err)
+		return not("the checkpoint of %s at size %d: %w. It was not cosigned yet, or is kept from witnesses, or the trust file is older than the witnesses of now: caio trust export over a copy of it says which came and went", result.Origin, result.Size, err)
 	}
 	result.Cosigned = append(result.Cosigned, quorum.Witnesses...)
 	for _, log := range trust.Logs {
@@ -124,6 +126,7 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 			result.FollowedBy = log.Origin
 		}
 	}
+	result.Successor = o.successor(cmd.Context(), source, result.Origin, trust)
 	var fault error
 	if former {
 		result.Before, fault = o.checkFormer(cmd, trust, result.Follows, later)
@@ -140,6 +143,9 @@ func (o *options) derive(cmd *cobra.Command, source tlog.Source, trust verify.Tr
 	origin, err := originAt(cmd.Context(), source)
 	if err != nil {
 		return result, checked, logError(err)
+	}
+	if err := named(origin, trust); err != nil {
+		return result, checked, err
 	}
 	held := trust
 	var entries *entryChecks
@@ -191,6 +197,9 @@ func (c checkedLog) String() string {
 	}
 	if c.FollowedBy != "" {
 		lines = append(lines, "it was given up, as the trust file says: "+c.FollowedBy+" follows it")
+	}
+	if c.Successor != "" {
+		lines = append(lines, c.Successor)
 	}
 	if c.Follows != nil {
 		lines = append(lines, c.Follows.String())

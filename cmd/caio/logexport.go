@@ -24,7 +24,8 @@ func newLogExport(o *options) *cobra.Command {
 
 A folder that holds an earlier copy is brought up to date: the log must still hold all that the copy says. What is new is written into DIR/unchecked-…,
 and moved to its place when all of it has been checked; nothing that is in the folder is ever changed but the checkpoint. What a log serves that does not hold, or is
-another one than the copy, is left in DIR/refused-… as proof of that.`,
+another one than the copy, is left in DIR/refused-… as proof of that. One that the witnesses have not cosigned yet, and one of another origin, is refused,
+and shows nothing against anybody: nothing of it is left.`,
 		Example: "  caio log export log --trust trust.json",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +49,9 @@ func (o *options) exportLog(cmd *cobra.Command, folder string, source tlog.Sourc
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	if err := ofFolder(cmd.Context(), folder, source, trust); err != nil {
+		return err
+	}
 	var earlier []string
 	if _, err := os.Stat(filepath.Join(folder, tlog.CheckpointPath)); err == nil {
 		earlier = []string{filepath.Join(folder, tlog.CheckpointPath)}
@@ -62,7 +66,7 @@ func (o *options) exportLog(cmd *cobra.Command, folder string, source tlog.Sourc
 	if err == nil {
 		return copying.finish()
 	}
-	if !isNo(err) {
+	if !isNo(err) || errors.Is(err, tlog.ErrQuorum) { // which shows nothing against anybody
 		return err
 	}
 	return copying.refuse(cmd.Context(), trust, err)

@@ -67,11 +67,17 @@ With --key it asks no server: the file is then for evidence that caio decide sig
 type changedTrust struct {
 	File    string   `json:"file"`
 	Changes []string `json:"changes"` // in sentences; none for a new file
+	// Successor is what the server says of a log that follows the trust file's; "" for nothing.
+	Successor string `json:"successor,omitempty"`
 }
 
 // String says it for people.
 func (c changedTrust) String() string {
-	return strings.Join(append([]string{c.File}, c.Changes...), "\n  ")
+	text := strings.Join(append([]string{c.File}, c.Changes...), "\n  ")
+	if c.Successor != "" {
+		text += "\n" + c.Successor
+	}
+	return text
 }
 
 // changesOf are what one trust file says otherwise than another.
@@ -145,13 +151,13 @@ Exit 0: the file is up to date; 1: the log, or what it says of its keys, does no
 			if len(logs) == 0 {
 				logs = []string{""}
 			}
-			now := old
+			now, done := old, changedTrust{File: or(output, args[0])}
 			for _, log := range logs {
-				if now, err = o.updated(cmd, now, log); err != nil {
+				if now, err = o.updated(cmd, now, log, &done); err != nil {
 					return err
 				}
 			}
-			return o.writeUpdate(cmd, old, now, args[0], or(output, args[0]))
+			return o.writeUpdate(cmd, old, now, args[0], done)
 		},
 	}
 	cmd.Flags().StringSliceVar(&logs, "log", nil, "the log, a `DIR|URL`; if not given, that of the trust file on the server")
@@ -159,8 +165,8 @@ Exit 0: the file is up to date; 1: the log, or what it says of its keys, does no
 	return cmd
 }
 
-// updated is a trust file after a log was read.
-func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string) (verify.Trust, error) {
+// updated is a trust file after a log was read. What the server says of a log that follows it is noted in done.
+func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string, done *changedTrust) (verify.Trust, error) {
 	source, err := o.logSource(where, trust)
 	if err != nil {
 		return trust, err
@@ -168,6 +174,12 @@ func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string) 
 	origin, err := originAt(cmd.Context(), source)
 	if err != nil {
 		return trust, logError(err)
+	}
+	if err := named(origin, trust); err != nil {
+		return trust, err
+	}
+	if text := o.successor(cmd.Context(), source, origin, trust); text != "" {
+		done.Successor = text
 	}
 	meter := o.meter(cmd, "reading the log", "entries")
 	keys, err := trust.ReadKeys(cmd.Context(), source, origin, meter.step)
@@ -185,8 +197,9 @@ func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string) 
 	return keys.Trust(), nil
 }
 
-func (o *options) writeUpdate(cmd *cobra.Command, old, now verify.Trust, from, to string) error {
-	done := changedTrust{File: to, Changes: changesOf(old, now)}
+func (o *options) writeUpdate(cmd *cobra.Command, old, now verify.Trust, from string, done changedTrust) error {
+	to := done.File
+	done.Changes = changesOf(old, now)
 	if len(done.Changes) == 0 {
 		done.Changes = []string{nothingChanged}
 		if to == from {
