@@ -35,8 +35,8 @@ const (
 	WentBack Result = "back"    // knows less of the log than it cosigned before
 )
 
-// maxSkew is how far a witness's clock may be off from the server's. A verifier forgives as much: with more, a proof of the server's would fail as back-dated, or as made after the witnesses saw it.
-const maxSkew = time.Minute
+// maxSkew is how far a witness's clock may be off from the server's. A verifier forgives a minute between a decision's time and those of the cosignatures around it, and a server lets a decision take 50 s of that until it is in the log: a checkpoint may be cosigned meanwhile that does not hold it. With more than what is left the decision would seem to be dated back.
+const maxSkew = 10 * time.Second
 
 // ClockError says that a witness cosigned at a time that is not the one at which it was asked.
 type ClockError struct{ Time, Now time.Time }
