@@ -197,7 +197,7 @@ func (c *currency) last() {
 	if w.stale != nil && c.first == nil {
 		c.first = w.stale
 	}
-	if fault := w.history.fault(c.d); fault != nil && c.first == nil {
+	if fault := w.history.fault(c.d); fault != nil && w.history.untold == nil && c.first == nil {
 		c.first = fault
 	}
 	if at, reason := w.unbelieved(); reason != "" {

@@ -135,7 +135,7 @@ func (h *history) settleAll() {
 
 // fault is what differs, once every outcome from before the decision was taken; nil for nothing.
 func (h *history) fault(d *Document) *Fault {
-	if h.agreed || h.untold != nil {
+	if h.agreed {
 		return nil
 	}
 	for i, c := range d.Candidates {
