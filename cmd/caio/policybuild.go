@@ -167,8 +167,11 @@ func resolved(path string) string {
 	return path
 }
 
-// replaceFile writes a file as a whole: whoever reads it meanwhile sees the old text or the new one.
+// replaceFile writes a file as a whole: whoever reads it meanwhile sees the old text or the new one. A pipe, a terminal or another device is none, and what is written goes through it.
 func replaceFile(path string, text []byte, mode os.FileMode) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, text, mode)
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,4 +91,33 @@ func mustRun(t *testing.T, args ...string) string {
 		t.Fatalf("%q: exit code %d", args, code)
 	}
 	return out.String()
+}
+
+// Into a pipe, or a device, it is written: that is not replaced by a file of its name.
+func TestReplaceFileWritesIntoPipes(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0) // which neither end waits for
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := replaceFile(pipe, []byte("through"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("the pipe became %v (%v)", info.Mode(), err)
+	}
+	text := make([]byte, len("through"))
+	if _, err := io.ReadFull(reader, text); err != nil || string(text) != "through" {
+		t.Errorf("%q %v", text, err)
+	}
+	key := filepath.Join(filepath.Dir(pipe), "key.pem")
+	mustRun(t, "key", "generate", key)
+	mustRun(t, "trust", "export", "--key", key, "-o", pipe) // which holds no trust file to be compared
+	if err := json.NewDecoder(reader).Decode(&struct{}{}); err != nil {
+		t.Error(err)
+	}
 }

@@ -91,7 +91,7 @@ func changesOf(old, now verify.Trust) (list []string) {
 // replaceTrust writes a trust file that a server sent. One that is there is not replaced by one that loses something.
 func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, roots pinnedRoots, force bool) error {
 	done := changedTrust{File: file, Changes: []string{}}
-	if _, err := os.Stat(file); err == nil && !force {
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && !force {
 		old, err := readTrust(cmd.Context(), file)
 		if err != nil {
 			return unable("%w: it is not replaced without --force", err)
