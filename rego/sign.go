@@ -38,13 +38,27 @@ type UnknownKeyError struct{ ID string }
 // Error names the key.
 func (e *UnknownKeyError) Error() string { return fmt.Sprintf("the key %q is not configured", e.ID) }
 
+// WrongKeyError is that a bundle's signature does not hold under the key of the id that it names.
+type WrongKeyError struct {
+	ID  string
+	Err error
+}
+
+// Error names the key.
+func (e *WrongKeyError) Error() string {
+	return fmt.Sprintf("it does not hold under the key %q: %v", e.ID, e.Err)
+}
+
+// Unwrap is why not.
+func (e *WrongKeyError) Unwrap() error { return e.Err }
+
 // The algorithms of signatures and of the digests in them.
 var (
 	signatureAlgorithms = map[string]jwa.SignatureAlgorithm{"EdDSA": jwa.EdDSA(), "ES256": jwa.ES256(), "RS256": jwa.RS256()}
 	digestAlgorithms    = []string{bundle.SHA256.String(), bundle.SHA384.String(), bundle.SHA512.String()}
 )
 
-// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key. Where it names another, the error is an [*UnknownKeyError].
+// Verify holds a bundle to its .signatures.json, in OPA's format: exactly the files of the bundle, signed by one of the keys. Of data files it is the meaning that is signed, and not white space. keys are by id. The result is the bundle with the id of that key. Where it names another, the error is an [*UnknownKeyError], and a [*WrongKeyError] where it was signed with another than it names.
 func Verify(b *Bundle, keys map[string]Key) (*Bundle, error) {
 	if b.Signatures == nil {
 		return nil, fmt.Errorf("the bundle %s is not signed: it has no %s", b.Name, signaturesFile)
@@ -82,7 +96,7 @@ func verifySignature(b *Bundle, keys map[string]Key) (kid string, err error) {
 	config := bundle.NewVerificationConfig(map[string]*bundle.KeyConfig{kid: {Key: key.PEM, Algorithm: key.Algorithm}}, kid, "", nil)
 	files, err := (&bundle.DefaultVerifier{}).VerifyBundleSignature(signatures, config)
 	if err != nil {
-		return "", err
+		return "", &WrongKeyError{kid, err}
 	}
 	for _, file := range b.Files {
 		if signed, ok := files[file.Path]; ok && !slices.Contains(digestAlgorithms, signed.Algorithm) {

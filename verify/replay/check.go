@@ -241,6 +241,9 @@ func (r *replaying) bundles() error {
 				r.lacks(verify.Inconclusive, "the bundle %s is signed with the key %q, which is none of those that were given: one that was retired, or a stranger's", named.Name, named.Key)
 				continue
 			}
+			if wrong := (*rego.WrongKeyError)(nil); errors.As(err, &wrong) {
+				err = fmt.Errorf("%w. It is forged, or the key of this id may have been replaced since: then ask the operator for the one before, and give it with --policy-key", err)
+			}
 			if err != nil {
 				return &verify.Fault{Pointer: fmt.Sprintf("/bundles/%d/key", i), Reason: err.Error(), Got: named.Key}
 			}

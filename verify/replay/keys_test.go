@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/smarthausgroup/caio/contracts"
+	"github.com/smarthausgroup/caio/rego"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/replay"
 	"github.com/smarthausgroup/caio/verify/tlog"
@@ -176,6 +177,17 @@ func TestKeysOfTheLog(t *testing.T) {
 	w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, strangerSeed).Public(), Intervals: map[string]verify.Interval{logOrigin: {}}})
 	w.by = strangerSeed
 	w.want("a key without an entry", w.publish(w.honest()), verify.ExitFailed, verify.LayerCurrency, verify.Fail, "")
+}
+
+// TestReplacedPolicyKey: the key of policies that was given is another of the same id: a forgery, or what came after the one that signed.
+func TestReplacedPolicyKey(t *testing.T) {
+	w := newWorld(t)
+	later := map[string]rego.Key{"release": {Algorithm: "EdDSA", PEM: publicPEM(t, strangerSeed)}}
+	w.options.VerifyBundle = func(b *rego.Bundle) (string, error) {
+		_, err := rego.Verify(b, later)
+		return "release", err
+	}
+	w.want("replaced", w.publish(w.honest()), verify.ExitFailed, verify.LayerReplay, verify.Fail, "may have been replaced since")
 }
 
 // TestErasedUnderARevokedKey: an erasure that a revoked key signed is nobody's word, and no lie of the issuer's: what it says can't be told. One that does not hold otherwise is a fault as before.
