@@ -51,7 +51,7 @@ func Recover(ctx context.Context, config Config, former FormerLogKey, tenantName
 		if lost.Key == nil && !former.Unknown {
 			return nil, ErrFormerKey
 		}
-		done.Lost, done.Kept, done.Why = lost.Origin, lost.Size, lost.Why.Error()
+		done.Lost, done.Kept, done.Why = lost.Origin, lost.Size, verify.LostText(whyLost(lost.Why))
 		b := &beginning{
 			change: change{s: s, ctx: ctx, act: act{actor: actor, reason: reason, at: s.now()}},
 			old:    &tenant{name: tenantName, origin: lost.Origin}, new: &tenant{name: tenantName, origin: origin, fold: ledger.Fold(nil)},

@@ -176,7 +176,7 @@ func TestReplaceLogKey(t *testing.T) {
 		for _, tenant := range []string{"default", "beta"} {
 			done, err := i.recoveredFrom(server.FormerLogKey{Public: former}, tenant)
 			must(t, err)
-			if !strings.Contains(done.Why, "another key") {
+			if !strings.Contains(done.Why, "was replaced") {
 				t.Errorf("given up because of %s", done.Why)
 			}
 		}

@@ -341,7 +341,7 @@ func TestWitnessesNoticeAnOlderCopy(t *testing.T) {
 		b.away.Store(false)
 	}
 	recovered, err := forked.recovered("default")
-	if err != nil || recovered.Lost != origin || !strings.Contains(recovered.Why, "have the root") {
+	if err != nil || recovered.Lost != origin || !strings.Contains(recovered.Why, "held another log than was published") {
 		t.Errorf("%+v, %v", recovered, err)
 	}
 	if err := forked.reopen(older); err != nil {

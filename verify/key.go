@@ -34,6 +34,14 @@ func (i Interval) String() string {
 	return fmt.Sprintf("from %d to %d", i.NotBefore, *i.NotAfter)
 }
 
+// ended is what changes are told in: an interval says of itself where it ends, or that nothing is known of that.
+func (i Interval) ended() string {
+	if i.NotAfter == nil {
+		return i.String() + " on, without an end"
+	}
+	return i.String()
+}
+
 func (i Interval) holds(index int64) bool {
 	return index >= i.NotBefore && (i.NotAfter == nil || index <= *i.NotAfter)
 }

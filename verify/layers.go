@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,10 +130,10 @@ func judgeKey(key Key, s Statement, trust Trust, place *proved) Verdict {
 	}
 	from, why, revoked := trust.disbelief(key.ID(), s.Log)
 	if revoked && place != nil && place.index >= from {
-		return fail("", why+"; the statement's index is not below that", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(place.index, 10))
+		return fail("", fmt.Sprintf("%s; the statement stands at index %d", why, place.index), "", "")
 	}
 	if revoked && s.Base >= from {
-		return fail("/base", why+"; the index that the statement claims at least is not below that", "less than "+strconv.FormatInt(from, 10), strconv.FormatInt(s.Base, 10))
+		return fail("/base", fmt.Sprintf("%s; the statement claims to stand at index %d at least", why, s.Base), "", "")
 	}
 	in, ok := trust.Used(key, s.Log)
 	if !ok && revoked {

@@ -17,8 +17,11 @@ func judgeOutcome(ev *Evidence, d *Document, at *proved, records map[int64]*reco
 	skipped := func(reason string) Verdict {
 		return Verdict{Layer: LayerOutcome, Status: Skipped, Reason: reason}
 	}
-	if d == nil || at == nil || records == nil {
+	if d == nil || at == nil {
 		return skipped("no receipt shows that anything is in the log")
+	}
+	if records == nil {
+		return skipped("the entries of the evidence don't hold: see " + LayerCurrency)
 	}
 	var f findings
 	var told []string

@@ -23,6 +23,9 @@ var lostReasons = map[string]string{
 	LostKey: "the key of its checkpoints was replaced", LostDamaged: "its tree in the store was damaged",
 }
 
+// LostText says to people why a log was given up, of one of these reasons.
+func LostText(why string) string { return cmp.Or(lostReasons[why], why) }
+
 // Former is a log that was given up, as the first entry of the one that follows it says (spec/proof.md, "The log"). It is the operator's word, but for the head where that is Signed.
 type Former struct {
 	Log string `json:"log"` // its origin
@@ -87,8 +90,8 @@ func (r RecoveryRecord) former(trust Trust) (*Former, error) {
 
 // String says it to people, in a sentence or three.
 func (f Former) String() string {
-	text := fmt.Sprintf("it follows the log %s, which %s gave up on %s", f.Log, f.Actor, f.Time)
-	if why := cmp.Or(lostReasons[f.Why], f.Why); why != "" {
+	text := fmt.Sprintf("it follows the log %s, which was given up on %s by %s", f.Log, f.Time, f.Actor)
+	if why := LostText(f.Why); why != "" {
 		text += ", since " + why
 	}
 	text += ": " + f.Reason

@@ -43,7 +43,7 @@ func TestFormer(t *testing.T) {
 	if err != nil || former.Log != record.Lost || former.Size != 7 || former.Root != hex.EncodeToString(root[:]) || former.Kept != 5 || !former.Signed || former.Time != "2026-05-03T00:00:00Z" {
 		t.Fatalf("%+v, %v", former, err)
 	}
-	for _, part := range []string{record.Lost, "ann gave up on 2026-05-03T00:00:00Z", "older copy", "7 entries", "signed by its key", "keeps 5", "2 which callers were answered are lost"} {
+	for _, part := range []string{record.Lost, "given up on 2026-05-03T00:00:00Z by ann", "older copy", "7 entries", "signed by its key", "keeps 5", "2 which callers were answered are lost"} {
 		if text := former.String(); !strings.Contains(text, part) || strings.Contains(text, "\n") {
 			t.Errorf("%q is not in %q", part, text)
 		}

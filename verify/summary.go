@@ -64,7 +64,7 @@ func NewReport(ev *Evidence, trust Trust, verdicts []Verdict, whole Whole) Repor
 	r.Sentences = append(r.Sentences, Told(ev, d, verdicts)...)
 	for _, log := range trust.Logs {
 		if log.Follows == d.Log {
-			r.NotShown = append(r.NotShown, plain("what the log said later: it was given up, and "+log.Origin+" follows it"))
+			r.NotShown = append(r.NotShown, plain("what the log said later: it was given up, and "+log.Origin+" follows it. What the root has revoked of its keys since stands there, and caio trust update reads it"))
 		}
 	}
 	r.NotShown = append(r.NotShown, NotShown(d, verdicts)...)

@@ -134,7 +134,7 @@ func intervalChanges(key, now Key, next Trust, add adding) {
 		case !kept:
 		case was.String() != is.String():
 			wider := is.NotBefore < was.NotBefore || was.NotAfter != nil && (is.NotAfter == nil || *is.NotAfter > *was.NotAfter)
-			add(wider, "the key %s was in use in the log %s %s, and not %s", key.ID(), log, is, was)
+			add(wider, "the key %s was in use in the log %s %s; the file said %s", key.ID(), log, is.ended(), was.ended())
 		}
 	}
 	for _, log := range slices.Sorted(maps.Keys(now.Intervals)) {

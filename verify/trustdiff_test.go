@@ -46,8 +46,8 @@ func TestTrustChanges(t *testing.T) {
 		"a key more": {func(n *verify.Trust) {
 			n.Keys = append(slices.Clone(n.Keys), verify.Key{Public: signer(t, 5).Public(), Intervals: map[string]verify.Interval{log: {NotBefore: 3}}})
 		}, "is new: in the log " + log + " from 3", false},
-		"a key for less":       {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2, NotAfter: &five}) }, "from 2 to 5, and not from 2 to 9", false},
-		"a key for longer":     {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2}) }, "from 2, and not from 2 to 9", true},
+		"a key for less":       {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2, NotAfter: &five}) }, "from 2 to 5; the file said from 2 to 9", false},
+		"a key for longer":     {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 2}) }, "from 2 on, without an end; the file said from 2 to 9", true},
 		"a key from before":    {func(n *verify.Trust) { interval(n, verify.Interval{NotBefore: 1, NotAfter: &nine}) }, "from 1 to 9", true},
 		"a key everywhere":     {func(n *verify.Trust) { n.Keys = slices.Clone(n.Keys); n.Keys[one].Intervals = nil }, "and is everywhere", true},
 		"an approver gone":     {func(n *verify.Trust) { n.Approvers = nil }, "the approver's key", true},

@@ -199,7 +199,8 @@ func newKeyRevoke(*options) *cobra.Command {
 		Short: "Have the offline root revoke a key: nothing that it signed from an index of a log on is to be believed",
 		Long: `Have the offline root revoke a key: nothing that it signed from an index of a log on is to be believed.
 
-It needs no server. Hand what it writes to the server with caio key submit, and to auditors: their next trust file holds it.`,
+It needs no server. Hand what it writes to the server with caio key submit, which makes it an entry of the log;
+auditors read it there (caio trust update).`,
 		Example: "  caio key revoke 5kXr… --from 8123 --log 3f0c9a… --root root.pem --reason 'stolen, ticket 99' -o revocation.jws",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -37,7 +37,7 @@ func newWitnessServe(o *options) *cobra.Command {
 		Long: `Run a witness (c2sp.org/tlog-witness). A log sends it its checkpoints, each with a proof that it holds everything that the one before held. The witness remembers that, durably, and then cosigns with the time;
 a log that forgets or forks is refused. It is of use where others than the log's operator run it, and keeps its state: restored from a backup, it would cosign a fork of what came since.
 
-The key is made at the first start, and the state with it. A key without its state is refused, since the witness would not know what it cosigned; --new-state is for a key that has cosigned nothing yet. Where the state of one that did is lost, make a witness with another key. Logs are known by the keys of their checkpoints (vkeys: log.key in the output of caio trust export), given one by one or in a file with one a line, which SIGHUP reads again.`,
+The key is made at the first start, and the state with it. A key without its state is refused, since the witness would not know what it cosigned; --new-state is for a key that has cosigned nothing yet. Where the state of one that did is lost, make a witness with another key. Logs are known by the keys of their checkpoints (vkeys: logs[].key in the output of caio trust export), given one by one or in a file with one a line, which SIGHUP reads again.`,
 		Example: "  caio witness serve --name witness.example.org/w1 --logs logs.txt\n  caio witness serve --name witness.example.org/w1 --print-vkey\n  caio witness serve --name witness.example.org/w1 --logs logs.txt --new-state",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.runWitness(cmd, flags) },
