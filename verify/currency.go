@@ -72,6 +72,9 @@ func (c *currency) verdict() Verdict {
 	if c.whole.untold != nil {
 		return with(Inconclusive, "whether keys were let in or revoked can't be told: "+c.whole.untold.Error()+". Ask the keeper of the root for its public half, and export the trust file again with that (caio trust export --root)")
 	}
+	if c.whole.older != nil {
+		return with(Inconclusive, "this is not all of the log: "+c.whole.older.Error()+". Bring the copy up to date (caio log export)")
+	}
 	if h := c.whole.history; h.untold != nil {
 		return with(Inconclusive, "the history of the candidates can't be told: "+h.untold.Error())
 	}

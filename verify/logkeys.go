@@ -138,6 +138,20 @@ func (k *LogKeys) Untold() error { return k.untold }
 // Unseen is why the witnesses whom the file's policy asks have not cosigned the log as it was read by [Trust.ReadKeys]: it may be one that nobody else sees; nil if they have, or none is asked.
 func (k *LogKeys) Unseen() error { return k.unseen }
 
+// Older is that the file knows of later entries of the log than were read; nil if it does not. Of a log that was given up what is left may be less than there was.
+func (k *LogKeys) Older() error {
+	if slices.ContainsFunc(k.trust.Logs, func(l Log) bool { return l.Follows == k.origin }) {
+		return nil
+	}
+	for _, key := range k.trust.Keys {
+		in, pinned := key.Intervals[k.origin]
+		if pinned && (in.NotBefore >= k.read || in.NotAfter != nil && *in.NotAfter >= k.read) {
+			return fmt.Errorf("it has %d entries here, and is older than the trust file, which says that the key %s was in use %s", k.read, key.ID(), in)
+		}
+	}
+	return nil
+}
+
 // Fault is why the log's entries on keys don't hold, or are not those of the log that the file is about, once all were read; nil if they are. A log that says nothing of keys has none.
 func (k *LogKeys) Fault() error {
 	if k.fault != nil || k.untold != nil || len(k.chain.entered) == 0 {

@@ -44,6 +44,7 @@ type whole struct {
 	rests                            map[rest]resting // what an entry put in force, or out of it, that is not to be believed
 	broken, unreadable               error            // the log is not what its checkpoint says; it could not be read
 	untold                           error            // what it says of its keys can't be told under the trust file
+	older                            error            // the trust file knows more of it
 }
 
 // readWhole reads the log, which must hold what the receipt's checkpoint says.
@@ -75,7 +76,7 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 	case o.keys == nil: // a second reading may succeed where the first one, for its keys, did not
 		w.unreadable = o.unread
 	default:
-		w.broken, w.untold = bad, o.keys.Untold()
+		w.broken, w.untold, w.older = bad, o.keys.Untold(), o.keys.Older()
 		if err := o.keys.Fault(); err != nil {
 			w.broken = err
 		}

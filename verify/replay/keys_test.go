@@ -190,6 +190,47 @@ func TestReplacedPolicyKey(t *testing.T) {
 	w.want("replaced", w.publish(w.honest()), verify.ExitFailed, verify.LayerReplay, verify.Fail, "may have been replaced since")
 }
 
+// TestCopyOlderThanTheTrustFile: what the file knows of later entries shows that the log at hand is not all of it. Of a log that was given up there may be less left than there was.
+func TestCopyOlderThanTheTrustFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		beyond       int64 // how far behind the log's last entry the file knows of one
+		retired      bool  // where a key ended, and not where one began
+		givenUp, lie bool
+		code         int
+	}{
+		"a key from the last entry on": {beyond: 0, code: verify.ExitFailed}, // which the log never let in
+		"a key of later":               {beyond: 1, code: verify.ExitUntold},
+		"one that was retired last":    {beyond: 0, retired: true, code: verify.ExitVerified},
+		"one that was retired later":   {beyond: 1, retired: true, code: verify.ExitUntold},
+		"given up":                     {beyond: 1, retired: true, givenUp: true, code: verify.ExitVerified},
+		"a lie in the older copy":      {beyond: 1, retired: true, lie: true, code: verify.ExitFailed},
+	} {
+		w := pinned(t)
+		p := w.honest()
+		if c.lie {
+			p.document.Settings.Revision++
+		}
+		ev := w.publish(p)
+		known := int64(len(w.leaves)) - 1 + c.beyond
+		if c.retired {
+			w.trust.Keys[0].Intervals[logOrigin] = verify.Interval{NotAfter: &known}
+		} else {
+			w.trust.Keys = append(w.trust.Keys, verify.Key{Public: signerOf(t, secondSeed).Public(), Intervals: map[string]verify.Interval{logOrigin: {NotBefore: known}}})
+		}
+		if c.givenUp {
+			w.trust.Logs = append(w.trust.Logs, verify.Log{Origin: "successor", Follows: logOrigin, Key: vkey(t, "successor", tlog.Ed25519, secondSeed).String()})
+		}
+		status, reason := verify.Pass, ""
+		switch c.code {
+		case verify.ExitUntold:
+			status, reason = verify.Inconclusive, "older than the trust file"
+		case verify.ExitFailed:
+			status = verify.Fail
+		}
+		w.want(name, ev, c.code, verify.LayerCurrency, status, reason)
+	}
+}
+
 // TestErasedUnderARevokedKey: an erasure that a revoked key signed is nobody's word, and no lie of the issuer's: what it says can't be told. One that does not hold otherwise is a fault as before.
 func TestErasedUnderARevokedKey(t *testing.T) {
 	for name, c := range map[string]struct {
