@@ -70,6 +70,8 @@ type checkedLog struct {
 	Entries  map[string]int64 `json:"entries"`  // by type
 	Cosigned []string         `json:"cosigned"` // by which witnesses of the trust file's policy
 	Unknown  int              `json:"unknown_signatures"`
+	// Earlier are the sizes of the checkpoints that were kept, all of which the log still holds.
+	Earlier []int64 `json:"earlier,omitempty"`
 	// Follows is the log that was given up for this one, as its first entry says; Before are those that were given up, the last one first, where they were read.
 	Follows *verify.Former `json:"follows,omitempty"`
 	// FollowedBy is the log for which this one was given up, as the trust file says.
@@ -115,6 +117,9 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	result, checked, err := o.derive(cmd, source, trust, before)
 	if err != nil {
 		return err
+	}
+	for _, c := range before {
+		result.Earlier = append(result.Earlier, c.Size)
 	}
 	quorum, err := policy.Satisfied(checked.Verified)
 	if err != nil {
@@ -185,6 +190,9 @@ func (c checkedLog) String() string {
 	}
 	for _, typ := range slices.SortedFunc(maps.Keys(c.Entries), func(a, b string) int { return cmp.Or(cmp.Compare(c.Entries[b], c.Entries[a]), cmp.Compare(a, b)) }) {
 		lines = append(lines, fmt.Sprintf("  %s  %s", typ, grouped(c.Entries[typ])))
+	}
+	for _, size := range c.Earlier {
+		lines = append(lines, "it holds all that the checkpoint of "+plural(size, "entry")+" says, which was kept")
 	}
 	switch {
 	case len(c.Cosigned) > 0:

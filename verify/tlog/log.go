@@ -64,8 +64,11 @@ func CheckLog(ctx context.Context, source Source, opts Options) (Checked, error)
 	}
 	expected := append(slices.Clone(opts.Earlier), c)
 	for _, e := range expected {
-		if e.Origin != c.Origin || e.Size < 0 || e.Size > c.Size {
+		switch {
+		case e.Origin != c.Origin || e.Size < 0:
 			return Checked{}, fmt.Errorf("%w: it is %s at size %d, and was %s at size %d before", ErrLog, c.Origin, c.Size, e.Origin, e.Size)
+		case e.Size > c.Size:
+			return Checked{}, fmt.Errorf("%w: it has %d entries, and had %d by a checkpoint that was kept: it lost some, or is a copy from before that checkpoint, to be brought up to date", ErrLog, c.Size, e.Size)
 		}
 	}
 	slices.SortStableFunc(expected, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
