@@ -74,7 +74,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if exit.err == nil {
 		return exit.code
 	}
-	fmt.Fprintln(stderr, "caio:", harmless(exit.err.Error(), false))
+	fmt.Fprintln(stderr, folded("caio: "+harmless(exit.err.Error(), false), widthOf(stderr)))
 	if exit.code == exitUsage {
 		fmt.Fprintf(stderr, "usage: %s\nfor an example: %s --help\n", cmd.UseLine(), cmd.CommandPath())
 	}

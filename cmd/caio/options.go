@@ -106,7 +106,8 @@ func (o *options) tell(cmd *cobra.Command, v any, format string, args ...any) er
 	if o.quiet {
 		return nil
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), harmless(fmt.Sprintf(format, args...), false))
+	w := cmd.OutOrStdout()
+	_, err := fmt.Fprintln(w, folded(harmless(fmt.Sprintf(format, args...), false), widthOf(w)))
 	return err
 }
 

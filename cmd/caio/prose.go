@@ -52,6 +52,22 @@ func wrapped(text string, cells int) (lines []string) {
 	return lines
 }
 
+// folded is a text whose lines are no longer than so many cells: what goes over stands below, two cells further in than the line began. 0 cells leave it as it is.
+func folded(text string, cells int) string {
+	if cells == 0 {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if ansi.StringWidth(line) > cells {
+			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			room := max(min(cells, widestProse)-len(indent)-2, narrowestRow)
+			lines[i] = indent + strings.Join(wrapped(line, room), "\n"+indent+"  ")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // line is how many cells a line of prose has at most.
 func (p *presenter) line() int {
 	if p.width == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -133,5 +134,25 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 	}
 	for _, cmd := range newRoot().Commands() {
 		walk([]string{cmd.Name()})
+	}
+}
+
+// Prose of every command is folded between words, its own lines stay, and what programs read is left alone.
+func TestFolded(t *testing.T) {
+	text := "trust.json\n  the key of a log is new, and this line is too long for it\na  b"
+	if got := folded(text, 0); got != text {
+		t.Errorf("%q", got)
+	}
+	const want = "trust.json\n  the key of a log is new, and\n    this line is too long for it\na  b"
+	if got := folded(text, 34); got != want {
+		t.Errorf("%q", got)
+	}
+	var stderr bytes.Buffer
+	t.Setenv("COLUMNS", "40")
+	run([]string{"log", "verify", "nowhere", "--trust", "there-is-no-such-file-of-trust.json"}, io.Discard, &stderr)
+	for line := range strings.Lines(stderr.String()) {
+		if len(strings.TrimSuffix(line, "\n")) > 40 {
+			t.Errorf("%q", stderr.String())
+		}
 	}
 }
