@@ -90,7 +90,7 @@ func (s *Server) putHold(c *call) error {
 func (s *Server) hold(ctx context.Context, t *tenant, a act, name string, request HoldRequest) (*Hold, error) {
 	defer s.alter(&a)()
 	if _, taken := t.keeping.Load().holds[name]; taken {
-		return nil, newProblem(http.StatusConflict, "hold-exists", "Release that one first, or choose another name.")
+		return nil, newProblem(http.StatusConflict, "hold-exists", "A hold of this name is in force. Release that one first, or choose another name.")
 	}
 	r := verify.HoldRecord{Kind: verify.KindHeld, Hold: name, Subjects: []string{}, Decisions: []string{}, Everything: request.Everything, Ground: request.Ground}
 	switch {

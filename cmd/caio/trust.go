@@ -91,29 +91,19 @@ func changesOf(old, now verify.Trust) (list []string) {
 // replaceTrust writes a trust file that a server sent. One that is there is not replaced by one that loses something.
 func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, roots pinnedRoots, force bool) error {
 	done := changedTrust{File: file, Changes: []string{}}
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && !force {
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 		old, err := readTrust(cmd.Context(), file)
-		if err != nil {
+		if err != nil && !force {
 			return unable("%w: it is not replaced without --force", err)
 		}
-		now, err := verify.ParseTrust(text)
-		if err != nil {
-			return err
+		if err == nil {
+			done.Changes, err = replacing(old, text, roots)
 		}
-		if roots.root != "" && !now.Root.Equal(old.Root) && old.Root != nil { // it is not the server's word that is taken for it
-			done.Changes = append(done.Changes, "the offline root was "+verify.KeyID(old.Root)+", and is "+verify.KeyID(now.Root)+", as "+roots.root+" says")
-			old.Root = now.Root
-		}
-		for _, change := range old.Changes(now) {
-			done.Changes = append(done.Changes, change.Text)
-			if change.Loses {
-				err = errors.Join(err, errors.New(change.Text))
-			}
-		}
-		if err != nil {
+		switch {
+		case force: // what it replaces is told, as far as it could be read
+		case err != nil:
 			return not("%s is not replaced:\n%w\nAsk the operator why. What the log itself shows caio trust update takes over; --force takes the server's word", file, err)
-		}
-		if len(done.Changes) == 0 {
+		case len(done.Changes) == 0:
 			done.Changes = []string{nothingChanged}
 		}
 	}
@@ -121,6 +111,26 @@ func (o *options) replaceTrust(cmd *cobra.Command, file string, text []byte, roo
 		return err
 	}
 	return o.tell(cmd, done, "%s", done)
+}
+
+// replacing is what a new trust file changes of an old one. The error is what it loses.
+func replacing(old verify.Trust, text []byte, roots pinnedRoots) (changes []string, lost error) {
+	changes = []string{}
+	now, err := verify.ParseTrust(text)
+	if err != nil {
+		return changes, err
+	}
+	if roots.root != "" && !now.Root.Equal(old.Root) && old.Root != nil { // it is not the server's word that is taken for it
+		changes = append(changes, "the offline root was "+verify.KeyID(old.Root)+", and is "+verify.KeyID(now.Root)+", as "+roots.root+" says")
+		old.Root = now.Root
+	}
+	for _, change := range old.Changes(now) {
+		changes = append(changes, change.Text)
+		if change.Loses {
+			lost = errors.Join(lost, errors.New(change.Text))
+		}
+	}
+	return changes, lost
 }
 
 const nothingChanged = "nothing changed"
