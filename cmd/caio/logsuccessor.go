@@ -48,14 +48,18 @@ func named(origin string, trust verify.Trust) error {
 	return unable("the log there is %s, and the trust file is about %s. It is a stranger's, or another tenant's, or one that was begun anew after the trust file was made: then take a trust file of now over a channel that you trust (caio trust export), which says which log it follows, and ask for the reason", shown(origin), strings.Join(known, ", "))
 }
 
+// readable is the origin of a log; "" where it can't be read, which is no copy yet, or is refused later.
+func readable(ctx context.Context, log tlog.Source) string {
+	if origin, err := originAt(ctx, log); err == nil {
+		return origin
+	}
+	return ""
+}
+
 // ofFolder refuses to bring a copy of one log up to date from another.
 func ofFolder(ctx context.Context, folder string, source tlog.Source, trust verify.Trust) error {
-	held, err := originAt(ctx, tlog.Folder(os.DirFS(folder)))
-	if err != nil || named(held, trust) != nil {
-		return nil // no copy yet, or one that is refused later
-	}
-	served, err := originAt(ctx, source)
-	if err != nil || served == held {
+	held, served := readable(ctx, tlog.Folder(os.DirFS(folder))), readable(ctx, source)
+	if held == "" || served == "" || held == served || named(held, trust) != nil {
 		return nil
 	}
 	if err := named(served, trust); err != nil {
