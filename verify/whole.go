@@ -20,6 +20,8 @@ type Options struct {
 	Follows func(Former)
 	// Erased is told where the log holds the erasure that the evidence shows. May be nil.
 	Erased func(index int64)
+	// Held is told of the checkpoint under which Log was read to its end, and held. May be nil.
+	Held func(tlog.Checkpoint)
 
 	keys   *LogKeys // what Log says of its keys; nil for no log, and for one that could not be read so far
 	unread error    // why not
@@ -79,6 +81,9 @@ func readWhole(ctx context.Context, d *Document, erasure []byte, at *proved, tru
 		w.broken, w.untold, w.older = bad, o.keys.Untold(), o.keys.Older()
 		if err := o.keys.Fault(); err != nil {
 			w.broken = err
+		}
+		if w.broken == nil && o.Held != nil {
+			o.Held(checked.Checkpoint)
 		}
 		if w.follows != nil && o.Follows != nil {
 			o.Follows(*w.follows)

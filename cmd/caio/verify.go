@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,20 @@ type checkedWith struct {
 	TrustDigest string `json:"trust_sha256"`
 	Log         string `json:"log,omitempty"`
 	Version     string `json:"caio"`
+	// LogSize and LogRoot are of the log as it was read, and held.
+	LogSize int64  `json:"log_size,omitempty"`
+	LogRoot string `json:"log_root,omitempty"`
+}
+
+// logText is which log was held, as far as it was.
+func (c checkedWith) logText() string {
+	switch {
+	case c.Log == "":
+		return "none at hand"
+	case c.LogSize == 0:
+		return c.Log + ", of which nothing could be held: see currency"
+	}
+	return fmt.Sprintf("%s, %s, root %s", c.Log, plural(c.LogSize, "entry"), c.LogRoot)
 }
 
 func (v *verification) run(o *options, cmd *cobra.Command) error {
@@ -92,12 +107,14 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		}
 	}
 	var whole verify.Options
+	var held tlog.Checkpoint
 	meter := o.meter(cmd, "reading the log", "entries")
 	if v.log != "" {
 		if whole.Log, err = o.logSource(v.log, trust); err != nil {
 			return err
 		}
 		whole.Progress = meter.step
+		whole.Held = func(c tlog.Checkpoint) { held = c }
 	}
 	report, err := check(cmd.Context(), data, trust, keys, v.timeout, whole)
 	meter.end()
@@ -110,8 +127,11 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 	}
 	checked := checkedEvidence{
 		Report:   report,
-		Checked:  checkedWith{v.file, verify.Digest(data), v.trust, verify.Digest(text), v.log, build.Version},
+		Checked:  checkedWith{File: v.file, Digest: verify.Digest(data), Trust: v.trust, TrustDigest: verify.Digest(text), Log: v.log, Version: build.Version},
 		Remedies: v.remedies(report, len(keys) > 0),
+	}
+	if held.Size > 0 {
+		checked.Checked.LogSize, checked.Checked.LogRoot = held.Size, fmt.Sprintf("%x", held.Root)
 	}
 	if o.machine() {
 		if err := o.emit(cmd, checked); err != nil {
@@ -233,7 +253,7 @@ func (p *presenter) evidence(c checkedEvidence) {
 	p.facts([]verify.Fact{
 		{Name: "file", Text: c.Checked.File}, {Name: "sha256", Text: c.Checked.Digest},
 		{Name: "trust", Text: c.Checked.Trust}, {Name: "sha256", Text: c.Checked.TrustDigest},
-		{Name: "log", Text: or(c.Checked.Log, "none at hand")}, {Name: "by", Text: "caio " + c.Checked.Version},
+		{Name: "log", Text: c.Checked.logText()}, {Name: "by", Text: "caio " + c.Checked.Version},
 	})
 	if c.Facts != nil {
 		vouched := "What it says, signed by the issuer"
