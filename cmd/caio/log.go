@@ -114,7 +114,11 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 	if former {
 		later, before = split(before, func(c tlog.Checkpoint) bool { return c.Origin != current.Origin })
 	}
-	result, checked, err := o.derive(cmd, source, trust, before)
+	theirs, err := servedBy(source).passedOver(cmd.Context(), before, trust)
+	if err != nil {
+		return err
+	}
+	result, checked, err := o.derive(cmd, source, trust, slices.Concat(before, theirs))
 	if err != nil {
 		return err
 	}
@@ -122,6 +126,9 @@ func (o *options) checkLog(cmd *cobra.Command, source tlog.Source, trust verify.
 		result.Earlier = append(result.Earlier, c.Size)
 	}
 	quorum, err := policy.Satisfied(checked.Verified)
+	if err != nil && theirs != nil {
+		return notCosigned(theirs[0], result.Size)
+	}
 	if err != nil {
 		return not("the checkpoint of %s at size %d: %w. It was not cosigned yet, or is kept from witnesses, or the trust file is older than the witnesses of now: caio trust export over a copy of it says which came and went", result.Origin, result.Size, err)
 	}

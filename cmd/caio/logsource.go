@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,9 +58,50 @@ type httpSource struct {
 	patience patience
 }
 
+// servedBy is the log where it is served; nil for one in a folder.
+func servedBy(source tlog.Source) *httpSource {
+	if copying, ok := source.(*copySource); ok {
+		source = copying.source
+	}
+	served, _ := source.(*httpSource)
+	return served
+}
+
+// passedOver is the latest checkpoint that witnesses cosigned, where it ends before what is known of the log, and none otherwise. Witnesses that are away are not the log's fault: its own checkpoint is read from then on.
+func (s *httpSource) passedOver(ctx context.Context, known []tlog.Checkpoint, trust verify.Trust) (list []tlog.Checkpoint, err error) {
+	keys, policy, err := logKeys(trust)
+	if err != nil || s == nil || !s.cosigned || len(known) == 0 {
+		return nil, err
+	}
+	text, err := s.get(ctx, "cosigned", tlog.MaxCheckpointBytes+1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	c, err := tlog.ParseCheckpoint(text)
+	if err != nil || !slices.ContainsFunc(known, func(k tlog.Checkpoint) bool { return k.Origin == c.Origin && k.Size > c.Size }) {
+		return nil, nil // what is none is told where it is read again
+	}
+	s.cosigned = false
+	verified, _, err := c.Verify(keys...)
+	if err == nil {
+		_, err = policy.Satisfied(verified)
+	}
+	if err == nil {
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// notCosigned says that the log has more than the witnesses' checkpoint.
+func notCosigned(theirs tlog.Checkpoint, size int64) error {
+	return &exitError{exitInconclusive, fmt.Errorf("the log %s holds what is known of it. The witnesses have cosigned %d of its %d entries: the others are not cosigned yet, and that everybody sees them is asserted by its operator alone. Do it again in a minute; where it stays so, the witnesses are away, or it is kept from them", theirs.Origin, theirs.Size, size)}
+}
+
 func (o *options) httpSource(where string, trust verify.Trust) (tlog.Source, error) {
 	_, policy, err := logKeys(trust)
-	return &httpSource{o, strings.TrimSuffix(where, "/"), policy.Quorum != tlog.None, newPatience()}, err
+	return &httpSource{options: o, base: strings.TrimSuffix(where, "/"), cosigned: policy.Quorum != tlog.None, patience: newPatience()}, err
 }
 
 // Read implements [tlog.Source]. A log that stalls can't be read: see [patience].
