@@ -36,9 +36,14 @@ func (o *options) successor(ctx context.Context, source tlog.Source, origin stri
 	return "the server says that it has given up the log " + origin + ", and that " + shown(now.Logs[next].Origin) + " follows it. The trust file is of before: take one of now over a channel that you trust (caio trust export), and ask for the reason"
 }
 
+// names reports whether the trust file is about a log.
+func names(trust verify.Trust, origin string) bool {
+	return slices.ContainsFunc(trust.Logs, func(l verify.Log) bool { return l.Origin == origin })
+}
+
 // named refuses a log that the trust file does not name.
 func named(origin string, trust verify.Trust) error {
-	if slices.ContainsFunc(trust.Logs, func(l verify.Log) bool { return l.Origin == origin }) {
+	if names(trust, origin) {
 		return nil
 	}
 	known := make([]string, len(trust.Logs))
@@ -59,7 +64,7 @@ func readable(ctx context.Context, log tlog.Source) string {
 // ofFolder refuses to bring a copy of one log up to date from another.
 func ofFolder(ctx context.Context, folder string, source tlog.Source, trust verify.Trust) error {
 	held, served := readable(ctx, tlog.Folder(os.DirFS(folder))), readable(ctx, source)
-	if held == "" || served == "" || held == served || named(held, trust) != nil {
+	if held == "" || served == "" || held == served || !names(trust, held) {
 		return nil
 	}
 	if err := named(served, trust); err != nil {
