@@ -34,7 +34,7 @@ Keys that came into use after the trust file was made are followed from those th
 counted apart: they can't be taken out of the log, and nothing that they say is believed.
 
 Exit 0: every tile, every entry and the checkpoint hold; 1: one does not; 2: the command was wrong; 3: the log could not be read; 4: the log holds
-words of an offline root, and the trust file pins none.`,
+words of an offline root, and the trust file pins none; or its witnesses have not cosigned yet all that is known of it.`,
 		Example: "  caio log verify --trust trust.json\n  caio log verify log --trust trust.json --earlier checkpoint-january",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

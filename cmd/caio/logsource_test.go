@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/tlog"
 )
 
@@ -153,5 +155,74 @@ func TestLogThatIsNotThere(t *testing.T) {
 	_, err := originAt(t.Context(), &httpSource{options: &options{server: server.URL}, base: server.URL + "/log/x", patience: newPatience()})
 	if codeOf(err) != exitEnvironment || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "another tenant") {
 		t.Error(err)
+	}
+}
+
+// The log's own checkpoint is read in place of the cosigned one only where more is known of the log than that has, and nobody's word but the witnesses' is told of it.
+func TestCosignedCheckpointPassedOver(t *testing.T) {
+	logPublic, logPrivate, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	witnessPublic, witnessPrivate, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logKey, err := tlog.NewKey("log", tlog.Ed25519, logPublic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	witnessKey, err := tlog.NewKey("w", tlog.CosignatureV1, witnessPublic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := verify.Trust{Logs: []verify.Log{{Origin: "log", Key: logKey.String()}}, Policy: "witness w " + witnessKey.String() + "\nquorum w\n"}
+	checkpoint := func(size int64, by ed25519.PrivateKey) []byte {
+		c := tlog.Checkpoint{Origin: "log", Size: size}
+		c.Signatures = []tlog.Signature{{Name: "log", ID: logKey.ID(), Bytes: ed25519.Sign(logPrivate, c.Body())}}
+		if by != nil {
+			s, err := tlog.Cosign(c, "w", by, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Signatures = append(c.Signatures, s)
+		}
+		return c.Encode()
+	}
+	_, stranger, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := checkpoint(5, nil)
+	for name, test := range map[string]struct {
+		cosigned []byte
+		known    []tlog.Checkpoint
+		own      bool // read in its place
+		told     int
+	}{
+		"nothing known":       {checkpoint(3, witnessPrivate), nil, false, 0},
+		"as much":             {checkpoint(3, witnessPrivate), []tlog.Checkpoint{{Origin: "log", Size: 3}}, false, 0},
+		"more":                {checkpoint(3, witnessPrivate), []tlog.Checkpoint{{Origin: "log", Size: 2}, {Origin: "log", Size: 4}}, true, 1},
+		"more than either":    {checkpoint(3, witnessPrivate), []tlog.Checkpoint{{Origin: "log", Size: 9}}, true, 1},
+		"of another log":      {checkpoint(3, witnessPrivate), []tlog.Checkpoint{{Origin: "other", Size: 9}}, false, 0},
+		"a stranger cosigned": {checkpoint(3, stranger), []tlog.Checkpoint{{Origin: "log", Size: 4}}, true, 0},
+		"no checkpoint":       {[]byte("x"), []tlog.Checkpoint{{Origin: "log", Size: 4}}, false, 0},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Write(map[string][]byte{"/cosigned": test.cosigned, "/checkpoint": own}[r.URL.Path])
+		}))
+		defer server.Close()
+		source := &httpSource{options: &options{server: server.URL}, base: server.URL, cosigned: true, patience: newPatience()}
+		theirs, err := servedBy(&copySource{source: source}).passedOver(t.Context(), test.known, trust)
+		if err != nil || len(theirs) != test.told {
+			t.Errorf("%s: %v %v", name, theirs, err)
+		}
+		want := test.cosigned
+		if test.own {
+			want = own
+		}
+		if text, err := source.Read(t.Context(), tlog.CheckpointPath, tlog.MaxCheckpointBytes); err != nil || string(text) != string(want) {
+			t.Errorf("%s: %q %v", name, text, err)
+		}
 	}
 }
