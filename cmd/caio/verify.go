@@ -113,6 +113,7 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		if whole.Log, err = o.logSource(v.log, trust); err != nil {
 			return err
 		}
+		_, _ = servedBy(whole.Log).passedOver(cmd.Context(), receipted(data), trust) // what can't be read is told by the layers
 		whole.Progress = meter.step
 		whole.Held = func(c tlog.Checkpoint) { held = c }
 	}
@@ -144,6 +145,19 @@ func (v *verification) run(o *options, cmd *cobra.Command) error {
 		return &exitError{code: checked.ExitCode}
 	}
 	return nil
+}
+
+// receipted is how much of the log evidence says there was when it was made; none where it can't be read.
+func receipted(data []byte) []tlog.Checkpoint {
+	ev, err := verify.ReadEvidence(data)
+	if err != nil || ev.Receipt == nil {
+		return nil
+	}
+	proof, err := tlog.ParseProof(ev.Receipt)
+	if err != nil {
+		return nil
+	}
+	return []tlog.Checkpoint{proof.Checkpoint}
 }
 
 // keysOfPolicies are those of the command line, or else of the trust file.
