@@ -80,8 +80,9 @@ func (s *httpSource) passedOver(ctx context.Context, known []tlog.Checkpoint, tr
 		return nil, err
 	}
 	c, err := tlog.ParseCheckpoint(text)
-	if err != nil || !slices.ContainsFunc(known, func(k tlog.Checkpoint) bool { return k.Origin == c.Origin && k.Size > c.Size }) {
-		return nil, nil // what is none is told where it is read again
+	behind := err == nil && slices.ContainsFunc(known, func(k tlog.Checkpoint) bool { return k.Origin == c.Origin && k.Size > c.Size })
+	if !behind { // what is no checkpoint is told where it is read again
+		return nil, nil
 	}
 	s.cosigned = false
 	verified, _, err := c.Verify(keys...)
