@@ -15,9 +15,10 @@ func obeyed(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.
 // style is what lays colours and weights on a text.
 var style = regexp.MustCompile(`^\x1b\[[0-9;]*m`)
 
-// harmless is a text as it may go to a terminal, whoever wrote what is in it: other servers, logs, files. What would be obeyed is replaced, but the ends of lines, and styles where there are any. Everything that is told to people passes here.
+// harmless is a text as it may go to a terminal, whoever wrote what is in it: other servers, logs, files. What would be obeyed is replaced, but the ends of lines, tabs, and styles where there are any. Everything that is told to people passes here.
 func harmless(text string, styled bool) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && obeyed(r) }) {
+	replaced := func(r rune) bool { return r != '\n' && r != '\t' && obeyed(r) }
+	if !strings.ContainsFunc(text, replaced) {
 		return strings.ToValidUTF8(text, "\uFFFD")
 	}
 	var out strings.Builder
@@ -28,14 +29,10 @@ func harmless(text string, styled bool) string {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(text)
-		switch {
-		case r == '\t':
-			out.WriteString("    ")
-		case r != '\n' && obeyed(r):
-			out.WriteRune(unicode.ReplacementChar)
-		default:
-			out.WriteRune(r)
+		if replaced(r) {
+			r = unicode.ReplacementChar
 		}
+		out.WriteRune(r)
 		text = text[size:]
 	}
 	return out.String()

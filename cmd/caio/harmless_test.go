@@ -23,7 +23,7 @@ func TestHarmless(t *testing.T) {
 	for in, want := range map[string]string{
 		"two\nlines":               "two\nlines",
 		"naïve – 中文 👍":             "naïve – 中文 👍",
-		"a\tb":                     "a    b",
+		"a\tb":                     "a\tb",
 		"\x1b[2J":                  "\uFFFD[2J",
 		"\x1b[32mgreen\x1b[0m":     "\uFFFD[32mgreen\uFFFD[0m",
 		"\u009b2J\u202e\u2028\x7f": "\uFFFD2J\uFFFD\uFFFD\uFFFD",
@@ -38,7 +38,7 @@ func TestHarmless(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String().Draw(t, "text")
-		if got := harmless(text+commands, false); strings.ContainsFunc(strings.ReplaceAll(got, "\n", ""), obeyed) {
+		if got := harmless(text+commands, false); strings.ContainsFunc(strings.NewReplacer("\n", "", "\t", "").Replace(got), obeyed) {
 			t.Errorf("%q", got)
 		}
 	})
