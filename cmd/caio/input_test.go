@@ -12,8 +12,8 @@ import (
 // A pipe into which nobody writes holds the command up until it is ended, and a device without an end not at all.
 func TestReadBounded(t *testing.T) {
 	folder := t.TempDir()
-	pipe, file := filepath.Join(folder, "pipe"), filepath.Join(folder, "file")
-	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(file, []byte("12345"), 0o600)); err != nil {
+	pipe, other, file := filepath.Join(folder, "pipe"), filepath.Join(folder, "other"), filepath.Join(folder, "file")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), syscall.Mkfifo(other, 0o600), os.WriteFile(file, []byte("12345"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, end := context.WithCancel(t.Context())
@@ -30,8 +30,8 @@ func TestReadBounded(t *testing.T) {
 	if text, err := readBounded(t.Context(), file, 5); err != nil || string(text) != "12345" {
 		t.Errorf("%q %v", text, err)
 	}
-	go os.WriteFile(pipe, []byte("through"), 0o600)
-	if text, err := readBounded(t.Context(), pipe, 10); err != nil || string(text) != "through" {
+	go os.WriteFile(other, []byte("through"), 0o600)
+	if text, err := readBounded(t.Context(), other, 10); err != nil || string(text) != "through" {
 		t.Errorf("%q %v", text, err)
 	}
 }
