@@ -150,7 +150,7 @@ out; and a key leaves the file that a revoked one let in. What does not follow f
 A log that was begun anew is another log: whether to believe what it says of the one before is for you to judge, with a new file (caio trust export).
 
 Exit 0: the file is up to date; 1: the log, or what it says of its keys, does not hold; 2: the command was wrong; 3: the log could not be read;
-4: the log holds words of an offline root, and the file pins none; or the witnesses that the file asks have not cosigned it.`,
+4: the log holds words of an offline root, and the file pins none; or the witnesses that the file asks have not cosigned it; or it is an older copy than the file.`,
 		Example: "  caio trust update trust.json --token $CAIO_TOKEN\n  caio trust update trust.json --log log -o trust-new.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -201,6 +201,8 @@ func (o *options) updated(cmd *cobra.Command, trust verify.Trust, where string, 
 		return trust, not("the keys of the log %s: %w", origin, keys.Fault())
 	case keys.Untold() != nil:
 		return trust, &exitError{exitInconclusive, untold(origin, keys.Untold())}
+	case keys.Older() != nil:
+		return trust, &exitError{exitInconclusive, fmt.Errorf("the log %s: %w. Nothing was changed: bring the copy up to date (caio log export)", origin, keys.Older())}
 	case keys.Unseen() != nil:
 		return trust, &exitError{exitInconclusive, fmt.Errorf("the log %s, as it is here, is not one that the witnesses of the trust file have seen: %w. Nothing was changed. Take a copy that they have cosigned (caio log export)", origin, keys.Unseen())}
 	}
