@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 
 	"github.com/smarthausgroup/caio/internal/store"
@@ -56,12 +53,7 @@ type statedOutcome struct {
 
 func statedAttempt(e *store.Entry) (said statedOutcome, err error) {
 	var r verify.OutcomeRecord
-	_, rest, _ := bytes.Cut(e.Leaf, []byte("."))
-	payload, _, _ := bytes.Cut(rest, []byte("."))
-	text, err := base64.RawURLEncoding.AppendDecode(nil, payload)
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
+	err = verify.Claims(e.Leaf, &r)
 	return statedOutcome{store.Attempt{
 		Tenant: e.Tenant, Index: e.Index, Decision: r.Decision, Service: r.Service, Intent: r.Intent, Status: r.Status, OK: r.Met(),
 		LatencyMS: r.LatencyMS, CostMicroUSD: r.CostMicroUSD, SelfReported: r.Source == verify.SelfReported,

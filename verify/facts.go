@@ -2,7 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -44,10 +43,7 @@ type Facts struct {
 // Describe reads the facts of ev and checks nothing. It is nil where neither document nor statement can be read.
 func Describe(ev *Evidence) *Facts {
 	var s Statement
-	parts, err := splitJWS(ev.Statement)
-	if err == nil {
-		err = json.Unmarshal(parts[1], &s)
-	}
+	err := Claims(ev.Statement, &s)
 	f := &Facts{DecisionID: s.ID, Outcome: s.Outcome, Service: s.Service, Tenant: s.Tenant, Log: s.Log, Snapshot: s.Snapshot, Settings: s.Settings, Bundles: []BundleReference{}}
 	d, undecoded := DecodeDocument(ev.Document)
 	switch {

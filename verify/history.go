@@ -2,7 +2,6 @@ package verify
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,21 +49,10 @@ func newHistory(d *Document) *history {
 	return h
 }
 
-// pass notes when an entry was made.
-func (h *history) pass(typ string, leaf []byte) {
-	if iat, ok := MadeAt(leaf); ok && !slices.Contains(elsewhere, typ) {
-		h.newest = max(h.newest, iat)
-	}
-}
-
 // decided notes a decision for a candidate: an outcome is of one, and one has one outcome at most.
 func (h *history) decided(leaf []byte) error {
 	var said Statement
-	parts, err := splitJWS(leaf)
-	if err == nil {
-		err = json.Unmarshal(parts[1], &said)
-	}
-	if err != nil {
+	if err := Claims(leaf, &said); err != nil {
 		return err
 	}
 	if _, candidate := h.stated[said.Service]; candidate {
@@ -84,11 +72,7 @@ func idOf(uuid string) (id [16]byte) {
 // take counts an outcome from before the decision, if it is one of a candidate, of the request's intent type, and not too old.
 func (h *history) take(index int64, leaf []byte, d *Document, at *proved, trust Trust) error {
 	var said OutcomeRecord
-	parts, err := splitJWS(leaf)
-	if err == nil {
-		err = json.Unmarshal(parts[1], &said)
-	}
-	if err != nil {
+	if err := Claims(leaf, &said); err != nil {
 		return err
 	}
 	if _, candidate := h.stated[said.Service]; !candidate || said.Intent != "" && said.Intent != h.intent {

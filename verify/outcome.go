@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -77,8 +76,7 @@ func judgeOutcome(ev *Evidence, d *Document, at *proved, records map[int64]*reco
 func (ev *Evidence) outcomes() (list []string) {
 	for _, e := range ev.Entries {
 		var r OutcomeRecord
-		parts, err := splitJWS(e.JWS)
-		if typ, _ := TypOf(e.JWS); err == nil && typ == TypOutcome && json.Unmarshal(parts[1], &r) == nil {
+		if typ, _ := TypOf(e.JWS); typ == TypOutcome && Claims(e.JWS, &r) == nil {
 			list = append(list, r.told(e.Index))
 		}
 	}

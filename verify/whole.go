@@ -124,13 +124,14 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	if err != nil {
 		return err
 	}
-	if w.disorder == nil {
-		w.disorder = at.outOfOrder(index, typ, leaf)
+	iat, own := ownTime(typ, leaf)
+	if own && w.disorder == nil {
+		w.disorder = at.outOfOrder(index, iat)
 	}
 	move := func(r *Reference) { r.Index, r.Revision = index, r.Revision+1 }
 	below := index < d.Base
-	if w.stale == nil && !below {
-		w.stale = at.leftOut(index, d.Base, typ, leaf)
+	if own && w.stale == nil && !below {
+		w.stale = at.leftOut(index, d.Base, iat, typ, leaf)
 	}
 	if index == d.Base {
 		w.history.settleAll()
@@ -145,9 +146,11 @@ func (w *whole) follow(index int64, leaf []byte, d *Document, at *proved, trust 
 	if err != nil {
 		return err
 	}
-	w.history.pass(typ, leaf)
-	if w.disorder == nil && !below && index < at.index {
-		w.disorder = w.since.take(index, typ, leaf)
+	if own {
+		w.history.newest = max(w.history.newest, iat)
+	}
+	if own && w.disorder == nil && !below && index < at.index {
+		w.disorder = w.since.take(index, iat)
 	}
 	switch {
 	case typ == TypRecovery:
@@ -213,7 +216,7 @@ func inForce(index int64, leaf []byte, d *Document, trust Trust) (r *record, unb
 func claims(leaf []byte, key string) string {
 	var payload map[string]json.RawMessage
 	var text string
-	if parts, err := splitJWS(leaf); err != nil || json.Unmarshal(parts[1], &payload) != nil || json.Unmarshal(payload[key], &text) != nil {
+	if Claims(leaf, &payload) != nil || json.Unmarshal(payload[key], &text) != nil {
 		return ""
 	}
 	return text
