@@ -94,8 +94,8 @@ func killCount(t *testing.T) int {
 	return n
 }
 
-// inLog demands that the whole log holds, and has the statement of every answer at its index.
-func inLog(t *testing.T, client *options, given []server.Answer) {
+// trustOf is the trust file that the server gives.
+func trustOf(t *testing.T, client *options) verify.Trust {
 	t.Helper()
 	text, err := client.trust(t.Context(), nil)
 	if err != nil {
@@ -105,6 +105,13 @@ func inLog(t *testing.T, client *options, given []server.Answer) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return trust
+}
+
+// inLog demands that the whole log holds, and has the statement of every answer at its index.
+func inLog(t *testing.T, client *options, given []server.Answer) {
+	t.Helper()
+	trust := trustOf(t, client)
 	source, err := client.logSource("", trust)
 	if err != nil {
 		t.Fatal(err)
@@ -199,14 +206,7 @@ func load(t *testing.T, client *options, end func()) []server.Answer {
 // held demands that the server still says what clients were given, and proves it.
 func held(t *testing.T, client *options, given []server.Answer) {
 	t.Helper()
-	text, err := client.trust(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	trust, err := verify.ParseTrust(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trust := trustOf(t, client)
 	indices := map[int64]string{}
 	for _, answer := range given {
 		if answer.Index == nil || answer.Statement == "" {
