@@ -205,16 +205,8 @@ func TestClearContentIsSealed(t *testing.T) {
 	i.register(token, contract("eu", "eu", ""))
 	a := i.decide(token, everyCanary)
 	before := i.content(token, a)
-	texts := make([]string, len(before))
-	for n, d := range before {
-		var err error
-		texts[n], err = d.Text()
-		must(t, err)
-	}
-	packed, err := canonical.Encode(texts)
-	must(t, err)
 	i.stop()
-	i.cleared(packed)
+	texts := i.cleared(before)
 	i = startAt(t, i.path, i)
 	if after := i.content(token, a); !reflect.DeepEqual(after, before) {
 		t.Errorf("it opens as %v, not %v", after, before)
@@ -239,9 +231,17 @@ func TestClearContentIsSealed(t *testing.T) {
 	}
 }
 
-// cleared makes of the stopped installation's stores those of a release that kept content in the clear.
-func (i *installation) cleared(disclosures []byte) {
+// cleared makes of the stopped installation's stores those of a release that kept content in the clear: these disclosures, for each decision. It returns their texts.
+func (i *installation) cleared(list []verify.Disclosure) []string {
 	i.t.Helper()
+	texts := make([]string, len(list))
+	for n, d := range list {
+		var err error
+		texts[n], err = d.Text()
+		must(i.t, err)
+	}
+	disclosures, err := canonical.Encode(texts)
+	must(i.t, err)
 	db, err := sql.Open("sqlite", i.path)
 	must(i.t, err)
 	for _, statement := range []string{"INSERT INTO clear_disclosures SELECT tenant, decision, ? FROM disclosures", "DELETE FROM disclosures WHERE ? <> ''", "DELETE FROM decision_subjects WHERE ? <> ''"} {
@@ -254,4 +254,5 @@ func (i *installation) cleared(disclosures []byte) {
 	for _, file := range files {
 		must(i.t, os.Remove(file))
 	}
+	return texts
 }

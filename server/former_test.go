@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smarthausgroup/caio/contracts/canonical"
 	"github.com/smarthausgroup/caio/internal/seal"
 	"github.com/smarthausgroup/caio/internal/store"
 	"github.com/smarthausgroup/caio/server"
@@ -162,18 +161,10 @@ func TestFormerClearContentIsSealed(t *testing.T) {
 	token := i.token("default", auth.Operator)
 	i.register(token, contract("eu", "eu", ""))
 	list := i.content(token, i.decide(token, about("a", "ann")))
-	texts := make([]string, len(list))
-	for n, d := range list {
-		var err error
-		texts[n], err = d.Text()
-		must(t, err)
-	}
-	packed, err := canonical.Encode(texts)
-	must(t, err)
 	i.stop()
-	i.cleared(packed)
+	i.cleared(list)
 	i.damaged()
-	_, err = i.recovered("default")
+	_, err := i.recovered("default")
 	must(t, err)
 	i = startAt(t, i.path, i)
 	var erased server.Erased

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/smarthausgroup/caio/server"
-	"github.com/smarthausgroup/caio/server/auth"
 	"github.com/smarthausgroup/caio/verify"
 	"github.com/smarthausgroup/caio/verify/tlog"
 )
@@ -26,11 +25,7 @@ func TestFormerWitness(t *testing.T) {
 	both := ws.list
 	ws.list = both[:1]
 	i := start(t, ws.of)
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	ws.cosigned(i, token, origin, *first.Index)
+	token, origin, _ := ws.begun(i)
 	a := i.decide(token, embed)
 	ws.cosigned(i, token, origin, *a.Index)
 	then, err := i.server.Trust(context.Background(), "default")
@@ -75,11 +70,7 @@ func TestCosignedBeyondTheFormerLog(t *testing.T) {
 	ws, folder := newWitnesses(t), t.TempDir()
 	pinned := func(i *installation) { i.config.CheckpointDir = folder }
 	i := start(t, ws.of, pinned)
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	ws.cosigned(i, token, origin, *first.Index)
+	token, origin, _ := ws.begun(i)
 	kept := i.decide(token, embed)
 	ws.cosigned(i, token, origin, *kept.Index)
 	left := i.decide(token, embed) // which nobody cosigned before the copy was made
@@ -115,11 +106,7 @@ func TestCosignedBeyondTheFormerLog(t *testing.T) {
 func TestArchiveChanged(t *testing.T) {
 	ws := newWitnesses(t)
 	i := start(t, ws.of)
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	c := ws.cosigned(i, token, origin, *first.Index)
+	token, origin, c := ws.begun(i)
 	i = i.again(func(i *installation) { i.config.Witnesses = server.Witnesses{Archive: ws.archive} })
 	for what, change := range map[string]func(c *tlog.Checkpoint){
 		"a changed cosignature": func(c *tlog.Checkpoint) { c.Signatures[len(c.Signatures)-1].Bytes[20] ^= 1 },

@@ -118,6 +118,16 @@ func (ws *witnesses) cosigned(i *installation, token, origin string, index int64
 	return c
 }
 
+// begun has them know the log of a server, and cosign its first service.
+func (ws *witnesses) begun(i *installation) (token, origin string, c tlog.Checkpoint) {
+	ws.t.Helper()
+	token = i.token("default", auth.Operator)
+	first := i.register(token, contract("eu", "eu", ""))
+	origin, _ = i.trustedKeys("default")
+	ws.know(i, "default")
+	return token, origin, ws.cosigned(i, token, origin, *first.Index)
+}
+
 // evidenceOf is the evidence of a decision.
 func (i *installation) evidenceOf(token, decision string) *verify.Evidence {
 	i.t.Helper()
@@ -219,11 +229,7 @@ func TestBracketed(t *testing.T) {
 	i := start(t, ws.of, func(i *installation) {
 		i.config.Clock = func() time.Time { return time.Now().Add(time.Duration(ws.ahead.Load())) }
 	})
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	ws.cosigned(i, token, origin, *first.Index)
+	token, origin, _ := ws.begun(i)
 	honest := i.decide(token, embed)
 	ws.cosigned(i, token, origin, *honest.Index)
 	if ev := i.evidenceOf(token, honest.DecisionID); ev.Earlier == nil || ev.First != nil || i.judged("default", ev).Status != verify.Pass {
@@ -267,11 +273,7 @@ func TestBracketed(t *testing.T) {
 func TestDecisionsDoNotWait(t *testing.T) {
 	ws := newWitnesses(t)
 	i := start(t, ws.of)
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	before := ws.cosigned(i, token, origin, *first.Index)
+	token, origin, before := ws.begun(i)
 	for _, b := range ws.list {
 		b.away.Store(true)
 	}
@@ -396,11 +398,7 @@ func TestAWitnessCantStopTheServer(t *testing.T) {
 		must(t, err)
 		i.config.Witnesses.Clients[0], i.config.Witnesses.Quorum = client, 1
 	})
-	token := i.token("default", auth.Operator)
-	first := i.register(token, contract("eu", "eu", ""))
-	origin, _ := i.trustedKeys("default")
-	ws.know(i, "default")
-	ws.cosigned(i, token, origin, *first.Index)
+	token, _, _ := ws.begun(i)
 	await(t, "it is told", func() bool { return strings.Contains(i.logs.String(), `"result":"behind"`) })
 	i.decide(token, embed)
 	i.stop()
